@@ -1,0 +1,72 @@
+"""
+What the frames say: the values both sides exchange, as plain msgpack-able maps.
+
+Two channels carry them. The *instance pipes* (see `wire`) carry one invocation's bytes; the
+*control socket* of a zygote carries what starts and ends processes. Neither carries a pickle,
+and nothing read from a worker is trusted: `fc_runtime.dispatch.exchange` checks every field.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig:
+    """All a worker must know of its function before the first event. Sent once, to the zygote."""
+
+    function: str
+    code: str  # absolute path of the unpacked code folder
+    handler: str
+    initializer: str | None
+    timeout_s: float
+    memory_mb: int
+    environment: Mapping[str, str]  # what the function declares, FC's own variables excluded
+    preload: tuple[str, ...]
+    layers: tuple[str, ...]  # absolute paths of unpacked layer folders
+    sandbox: str
+    max_response_bytes: int
+    region: str = ""
+    account_id: str = ""
+    service: str = ""
+    qualifier: str = "LATEST"
+    version_id: str = ""
+    log_project: str = ""
+    log_store: str = ""
+
+    def to_map(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_map(cls, data: Mapping[str, Any]) -> Self:
+        known = {field.name for field in fields(cls)}
+        values = {key: value for key, value in data.items() if key in known}
+        values["preload"] = tuple(values["preload"])
+        values["layers"] = tuple(values["layers"])
+        return cls(**values)
+
+
+# Header keys of the instance frames. One or two letters: they are packed on every warm call.
+REQUEST_ID: Final = "r"
+CREDENTIALS: Final = "c"  # [access_key_id, access_key_secret, security_token], absent without
+TIMEOUT_NS: Final = "t"  # of the handler, counted from the moment it starts
+RETRY_COUNT: Final = "n"
+INSTANCE_ID: Final = "i"
+
+STATUS: Final = "s"  # one of the STATUS_ values below
+ERROR_TYPE: Final = "et"
+ERROR_MESSAGE: Final = "em"
+TRACEBACK: Final = "tb"
+EXIT_CODE: Final = "x"
+USER_US: Final = "u"
+SYSTEM_US: Final = "y"
+PEAK_RSS: Final = "p"  # bytes, high-water mark of the worker process alone
+CHILDREN: Final = "k"  # processes that the worker itself started during the invocation
+LEFT_BEHIND: Final = "l"  # of those and theirs, killed because they outlived the handler
+UNCLEAN: Final = "d"  # a word for what could not be put back: the instance must be replaced
+THREADED: Final = "h"  # threads outlived the handler, so its log may still grow
+
+STATUS_RETURNED: Final = 0
+STATUS_RAISED: Final = 1
+STATUS_REJECTED: Final = 2  # the result is too large, or cannot be encoded
+STATUS_EXITING: Final = 3  # a BaseException ends this process, as FC has it (spec 1.11)
