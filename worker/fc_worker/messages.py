@@ -6,6 +6,7 @@ Two channels carry them. The *instance pipes* (see `wire`) carry one invocation'
 and nothing read from a worker is trusted: `fc_runtime.dispatch.exchange` checks every field.
 """
 
+import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
@@ -51,7 +52,8 @@ REQUEST_ID: Final = "r"
 CREDENTIALS: Final = "c"  # [access_key_id, access_key_secret, security_token], absent without
 TIMEOUT_NS: Final = "t"  # of the handler, counted from the moment it starts
 RETRY_COUNT: Final = "n"
-INSTANCE_ID: Final = "i"
+RUN_NS: Final = "rn"  # what the handler took, by the worker's clock
+INIT_NS: Final = "ns"  # what import and initializer took, by the worker's clock
 
 STATUS: Final = "s"  # one of the STATUS_ values below
 ERROR_TYPE: Final = "et"
@@ -63,10 +65,26 @@ SYSTEM_US: Final = "y"
 PEAK_RSS: Final = "p"  # bytes, high-water mark of the worker process alone
 CHILDREN: Final = "k"  # processes that the worker itself started during the invocation
 LEFT_BEHIND: Final = "l"  # of those and theirs, killed because they outlived the handler
-UNCLEAN: Final = "d"  # a word for what could not be put back: the instance must be replaced
+UNCLEAN: Final = "d"  # a word for what could not be undone: the instance must be replaced
 THREADED: Final = "h"  # threads outlived the handler, so its log may still grow
 
 STATUS_RETURNED: Final = 0
 STATUS_RAISED: Final = 1
 STATUS_REJECTED: Final = 2  # the result is too large, or cannot be encoded
 STATUS_EXITING: Final = 3  # a BaseException ends this process, as FC has it (spec 1.11)
+STATUS_DECLINED: Final = 4  # no handler code ran: what the last invocation left cannot be undone
+
+# At a deadline the supervisor sends it to a worker, whose faulthandler then writes every thread's
+# Python stack to a pipe. High, so that no handler's own use of it is likely.
+STACK_SIGNAL: Final = signal.SIGRTMAX - 1
+
+# What host and zygote say to each other: one msgpack map a datagram, "op" names it.
+OP: Final = "op"
+CONFIGURE: Final = "configure"  # host: the first message, a `WorkerConfig`
+SPAWN: Final = "spawn"  # host: fork an instance; brings its four descriptors
+REAP: Final = "reap"  # host: this pid means nothing to us any more
+UP: Final = "up"  # zygote: preloaded and ready to fork
+FORKED: Final = "forked"  # zygote: brings the pidfd
+FORK_FAILED: Final = "fork_failed"
+EXITED: Final = "exited"  # zygote: dead and its tree swept; not reaped before REAP
+MAX_DATAGRAM_BYTES: Final = 128 * 1024

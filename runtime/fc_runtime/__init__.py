@@ -1,0 +1,67 @@
+"""Function-Compute-style Python handlers in a warm, supervised pool of worker processes."""
+
+from fc_runtime.aio import AsyncRuntime
+from fc_runtime.credentials import Credentials
+from fc_runtime.errors import (
+    CrashedError,
+    EventTooLargeError,
+    FcRuntimeError,
+    FunctionNotFoundError,
+    HandlerError,
+    InitializationError,
+    InternalError,
+    InvalidFunctionError,
+    InvocationError,
+    OutOfMemoryError,
+    OverloadedError,
+    RefusedError,
+    ResponseError,
+    RuntimeClosedError,
+    TimedOutError,
+)
+from fc_runtime.function import Function
+from fc_runtime.outcome import (
+    Crashed,
+    InitializationFailed,
+    Outcome,
+    OutOfMemory,
+    Raised,
+    ResponseRejected,
+    Result,
+    Returned,
+    TimedOut,
+    Usage,
+)
+from fc_runtime.runtime import Runtime
+
+__all__ = [
+    "AsyncRuntime",
+    "Crashed",
+    "CrashedError",
+    "Credentials",
+    "EventTooLargeError",
+    "FcRuntimeError",
+    "Function",
+    "FunctionNotFoundError",
+    "HandlerError",
+    "InitializationError",
+    "InitializationFailed",
+    "InternalError",
+    "InvalidFunctionError",
+    "InvocationError",
+    "OutOfMemory",
+    "OutOfMemoryError",
+    "Outcome",
+    "OverloadedError",
+    "Raised",
+    "RefusedError",
+    "ResponseError",
+    "ResponseRejected",
+    "Result",
+    "Returned",
+    "Runtime",
+    "RuntimeClosedError",
+    "TimedOut",
+    "TimedOutError",
+    "Usage",
+]

@@ -1,0 +1,242 @@
+"""
+The face for asyncio programs: `AsyncRuntime`, the same verbs, awaited.
+
+An invocation is driven by the caller's own event loop; only what may block for milliseconds
+(starting the first process of a function, ending a tree) goes to a thread.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import Future
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from fc_runtime.credentials import Credentials
+from fc_runtime.dispatch.drive_async import drive
+from fc_runtime.dispatch.watch import Ending
+from fc_runtime.errors import InvalidFunctionError, OverloadedError
+from fc_runtime.function import Function
+from fc_runtime.outcome import Result
+from fc_runtime.pool.core import NOTHING
+from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.pool import Grant, Leave, Pool
+from fc_runtime.pool.serving import STARTS, Declined, Serving
+from fc_runtime.runtime import Runtime, refusal, start
+
+T = TypeVar("T")
+
+
+class _TaskWaiter:
+    """A task asleep on a future of its loop."""
+
+    __slots__ = ("_future", "_loop", "grant")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] = self._loop.create_future()
+        self.grant: Grant | None = None
+
+    def offer(self, grant: Grant) -> bool:
+        if self._future.cancelled():
+            return False
+        self.grant = grant
+        self._loop.call_soon_threadsafe(self._wake)
+        return True
+
+    def _wake(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self, pool: Pool) -> Grant:
+        if self.grant is None:
+            try:
+                await self._future
+            except BaseException:  # cancelled while queueing: leave the queue, or give back
+                pool.withdraw(self, self.grant)
+                raise
+        if self.grant is None:
+            raise AssertionError("woken without a grant")
+        return self.grant
+
+
+class AsyncRuntime:
+    """
+    `Runtime` for asyncio (and uvloop): same arguments, same results, same errors.
+
+    Cancelling a task that awaits `invoke` ends the instance that was serving it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._runtime = Runtime(**options)
+        self._core = self._runtime._core  # noqa: SLF001 (two faces of one thing)
+
+    async def register(self, function: Function | str, /, **options: Any) -> Function:
+        """See `Runtime.register`."""
+        return await _in_thread(partial(self._runtime.register, function, **options))
+
+    async def unregister(self, name: str) -> None:
+        """See `Runtime.unregister`."""
+        self._runtime.unregister(name)
+
+    def functions(self) -> dict[str, Function]:
+        """See `Runtime.functions`."""
+        return self._runtime.functions()
+
+    async def warm(self, name: str, n: int = 1) -> None:
+        """See `Runtime.warm`."""
+        await _in_thread(partial(self._runtime.warm, name, n))
+
+    async def invoke(
+        self,
+        name: str,
+        event: bytes | bytearray | memoryview | str = b"",
+        *,
+        json: Any = NOTHING,
+        timeout: float | None = None,  # noqa: ASYNC109 (handler time, enforced by the pool)
+        request_id: str | None = None,
+        credentials: Credentials | None = None,
+        check: bool = True,
+    ) -> Result:
+        """See `Runtime.invoke`."""
+        core = self._core
+        make = partial(
+            core.request,
+            name,
+            event,
+            json_value=json,
+            timeout=timeout,
+            request_id=request_id,
+            credentials=credentials,
+        )
+        asks = credentials is None and callable(core.pool(name).function.credentials)
+        request = await _in_thread(make) if asks else make()
+        for _ in range(STARTS):
+            grant = request.pool.lease(_TaskWaiter)
+            if isinstance(grant, _TaskWaiter):
+                grant = await grant.wait(request.pool)
+            if type(grant) is Instance:
+                serving = Serving(core, request, grant, cold=False)
+            elif grant is Leave.START:
+                instance = await _start(request.pool)
+                serving = Serving(core, request, instance, cold=True)
+            elif grant is Leave.MOVED:
+                request.pool = core.pool(name)
+                continue
+            else:
+                result = refusal(request, grant)
+                return result.raise_for_outcome() if check else result
+            try:
+                ending = await drive(serving.call)
+            except BaseException:
+                serving.abandon()
+                raise
+            try:
+                result = await _conclude(serving, ending)
+            except Declined as declined:
+                request.last_refusal = str(declined)
+                continue
+            return result.raise_for_outcome() if check else result
+        raise OverloadedError(f"{name}: no instance would take it: {request.last_refusal}")
+
+    def submit(
+        self,
+        name: str,
+        event: bytes | bytearray | memoryview | str = b"",
+        **options: Any,
+    ) -> "asyncio.Task[Result]":
+        """As `invoke`, as a task of the running loop."""
+        self._core.check_open()
+        return asyncio.get_running_loop().create_task(self.invoke(name, event, **options))
+
+    async def map(
+        self,
+        name: str,
+        events: Iterable[bytes | bytearray | memoryview | str],
+        *,
+        concurrency: int | None = None,
+        **options: Any,
+    ) -> AsyncIterator[Result]:
+        """See `Runtime.map`."""
+        if concurrency is None:
+            concurrency = self._core.pool(name).function.max_instances
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise InvalidFunctionError("concurrency", concurrency, "a whole number from 1")
+        under_way: list[asyncio.Task[Result]] = []
+        try:
+            for event in events:
+                under_way.append(self.submit(name, event, **options))
+                if len(under_way) >= concurrency:
+                    yield await under_way.pop(0)
+            while under_way:
+                yield await under_way.pop(0)
+        finally:
+            for task in under_way:
+                task.cancel()
+
+    def stats(self) -> dict[str, Any]:
+        """See `Runtime.stats`."""
+        return self._runtime.stats()
+
+    async def close(self, drain: float | None = None) -> None:
+        """See `Runtime.close`."""
+        await _in_thread(partial(self._runtime.close, drain))
+
+    async def __aenter__(self) -> Self:
+        self._core.check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        in_a_hurry = kind is not None and not issubclass(kind, Exception)
+        await self.close(0.0 if in_a_hurry else None)
+
+    def __repr__(self) -> str:
+        return repr(self._runtime).replace("Runtime", "AsyncRuntime", 1)
+
+
+async def _start(pool: Pool) -> Instance:
+    """A start takes milliseconds when the zygote has to be started too; never on the loop."""
+    starting = asyncio.ensure_future(_in_thread(partial(start, pool)))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # It cannot be called back: it ends itself when it is there.
+        starting.add_done_callback(partial(_discard, pool))
+        raise
+
+
+def _discard(pool: Pool, starting: "asyncio.Future[Instance]") -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        pool.discard_start(starting.result())
+
+
+async def _conclude(serving: Serving, ending: Ending) -> Result:
+    if ending is Ending.ANSWERED and serving.answered_well:
+        return serving.conclude(ending)
+    # Ending a tree must not stop half-way because the task was cancelled.
+    return await asyncio.shield(_in_thread(partial(serving.conclude, ending)))
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """
+    In a daemon thread of its own: the loop's default executor is the host's, and may be full, or
+    be joined at exit.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 (carried over to the task, whatever it is)
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+
+    threading.Thread(target=run, name="fc-runtime-aio", daemon=True).start()
+    return await asyncio.wrap_future(done)

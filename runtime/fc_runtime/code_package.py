@@ -1,0 +1,86 @@
+"""
+Code given as a .zip: looked at without unpacking, and unpacked without trusting it.
+
+Refused: absolute paths, ``..``, links, device nodes, duplicate names, and more bytes or entries
+than FC takes (spec 12: 500 MB).
+"""
+
+import os
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from fc_runtime.errors import InvalidFunctionError
+
+MAX_UNPACKED_BYTES: Final = 500 * 1000 * 1000
+MAX_ENTRIES: Final = 100_000
+_SUFFIXES: Final = (".py", "/__init__.py")
+
+
+def check_zip(path: Path) -> None:
+    """Raises InvalidFunctionError if *path* is no zip file that may be unpacked."""
+    _checked_entries(path)
+
+
+def has_module(code: Path, stem: str) -> bool:
+    """Is there a module or package *stem* (``dir/name``) in this folder or zip file?"""
+    wanted = [stem + suffix for suffix in _SUFFIXES]
+    if code.is_dir():
+        return any((code / name).is_file() for name in wanted)
+    names = {entry.filename.removeprefix("./") for entry in _checked_entries(code)}
+    return any(name in names for name in wanted)
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack the zip file *path* into *folder*, which must not exist yet."""
+    entries = _checked_entries(path)
+    folder.mkdir(parents=True)
+    left = MAX_UNPACKED_BYTES  # the sizes in a zip's directory are only what its maker says
+    with zipfile.ZipFile(path) as archive:
+        for entry in entries:
+            target = folder / entry.filename
+            if entry.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            mode = (entry.external_attr >> 16) & 0o755 | 0o644
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with archive.open(entry) as source, os.fdopen(os.open(target, flags, mode), "wb") as out:
+                while chunk := source.read(1024 * 1024):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise InvalidFunctionError(
+                            "code", str(path), f"unpacks to more than {MAX_UNPACKED_BYTES} bytes"
+                        )
+                    out.write(chunk)
+
+
+def _checked_entries(path: Path) -> list[zipfile.ZipInfo]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise InvalidFunctionError("code", str(path), f"not a readable .zip: {error}") from error
+    if len(entries) > MAX_ENTRIES:
+        raise InvalidFunctionError("code", str(path), f"more than {MAX_ENTRIES} entries")
+    if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+        raise InvalidFunctionError(
+            "code", str(path), f"unpacks to more than {MAX_UNPACKED_BYTES} bytes"
+        )
+    seen: set[str] = set()
+    for entry in entries:
+        name = PurePosixPath(entry.filename)
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
+            raise InvalidFunctionError(
+                "code", str(path), f"{entry.filename!r} would be written outside the code folder"
+            )
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise InvalidFunctionError(
+                "code", str(path), f"{entry.filename!r} is a link or a special file"
+            )
+        if str(name) in seen and not entry.is_dir():
+            raise InvalidFunctionError("code", str(path), f"{entry.filename!r} is in it twice")
+        seen.add(str(name))
+    return entries

@@ -1,0 +1,56 @@
+"""
+What a handler may do in the cloud: a temporary access key, handed over with each invocation.
+
+Never on a command line, never in a log: the repr hides all but the key's id.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+RENEW_BEFORE_S: Final = 300.0  # a handler that starts now may run for minutes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """
+    A Security Token Service triple, as FC puts it into ``context.credentials`` (spec 2.A).
+
+    Args:
+        expires_at: seconds since the epoch; only needed where a callable renews them.
+    """
+
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    security_token: str = field(default="", repr=False)
+    expires_at: float | None = None
+
+
+CredentialsSource: TypeAlias = Credentials | Callable[[], Credentials]
+
+
+class Renewing:
+    """Asks a callable again shortly before what it gave expires; each time if it never says."""
+
+    def __init__(self, ask: Callable[[], Credentials]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._current: Credentials | None = None
+
+    def get(self) -> Credentials:
+        """Blocks while asking; whatever the callable raises, the caller of `invoke` gets."""
+        current = self._current
+        if current is not None and _is_fresh(current):
+            return current
+        with self._lock:
+            current = self._current
+            if current is None or not _is_fresh(current):
+                current = self._current = self._ask()
+            return current
+
+
+def _is_fresh(credentials: Credentials) -> bool:
+    expires_at = credentials.expires_at
+    return expires_at is not None and time.time() < expires_at - RENEW_BEFORE_S

@@ -1,0 +1,143 @@
+"""
+One invocation on one instance, as the drivers see it: bytes, a next look, an ending.
+
+Joins the three that know something: `Exchange` what bytes mean, `Watch` what must not last,
+`Channel` where to move them.
+"""
+
+import time
+from typing import Any, Final
+
+from fc_runtime.dispatch.channel import Channel
+from fc_runtime.dispatch.exchange import Exchange
+from fc_runtime.dispatch.placement import Placement
+from fc_runtime.dispatch.watch import PERIOD_MS, Ending, Guarded, Watch
+from fc_worker import messages as m
+from fc_worker.wire import WireError
+
+_ROOMY_NS: Final = 2_000_000
+
+
+class Call:
+    """
+    Made by the caller who holds the instance; used up by one `drive`.
+
+    Args:
+        timeout_ns: of the handler, counted from READY if that is still owed.
+        deadline_ns: until then READY, or the result, has to come.
+    """
+
+    __slots__ = (
+        "_guarded",
+        "_placement",
+        "_timeout_ns",
+        "began_ns",
+        "breach",
+        "channel",
+        "deadline_ns",
+        "ended_ns",
+        "exchange",
+        "started_ns",
+        "watch",
+    )
+
+    def __init__(
+        self,
+        channel: Channel,
+        exchange: Exchange,
+        guarded: Guarded,
+        *,
+        started_ns: int,
+        deadline_ns: int,
+        timeout_ns: int,
+        placement: Placement | None = None,
+    ) -> None:
+        self.channel = channel
+        self.exchange = exchange
+        self.breach = ""
+        self.started_ns = started_ns
+        self.deadline_ns = deadline_ns
+        self.began_ns = 0 if exchange.cold_now else started_ns  # when the handler could begin
+        self.ended_ns = 0
+        self.watch: Watch | None = None  # most warm calls end before anybody has to look
+        self._guarded = guarded
+        self._timeout_ns = timeout_ns
+        self._placement = placement
+
+    @property
+    def roomy(self) -> bool:
+        """Is the deadline so far off that the first wait need not ask?"""
+        return self._timeout_ns > _ROOMY_NS
+
+    def wait_ms(self) -> int:
+        """How long to wait before the next look; rounded up, so that no look is too early."""
+        left = -(-(self.deadline_ns - time.monotonic_ns()) // 1_000_000)
+        most = PERIOD_MS if self.watch is None else self.watch.period_ms
+        return max(0, min(left, most))
+
+    def read(self) -> Ending | None:
+        """Take in what has come; the ending, if that was all that is owed."""
+        channel = self.channel
+        exchange = self.exchange
+        data = channel.read(exchange.wanted)
+        if data is None:
+            if not channel.process_ended():
+                return None
+            data = channel.read(0)  # again: what it wrote before it ended is in the pipe by now
+        if not data:
+            return Ending.GONE
+        try:
+            done = exchange.received(data)
+        except WireError as breach:
+            self.breach = str(breach)
+            return Ending.BROKEN
+        now = time.monotonic_ns()
+        if not self.began_ns and exchange.ready is not None:
+            self.began_ns = now
+            self.deadline_ns = now + self._timeout_ns
+        if not done:
+            return None
+        self.ended_ns = now
+        if exchange.unsent:
+            self.breach = "an answer before the event was read"
+            return Ending.BROKEN
+        return Ending.ANSWERED
+
+    def look(self) -> Ending | None:
+        """Nothing came for a while: why to end it, or None."""
+        if self._placement is not None:
+            self._placement.let_go()
+            self._placement = None
+        now = time.monotonic_ns()
+        if now >= self.deadline_ns:
+            self.ended_ns = now
+            return Ending.TIMED_OUT
+        if self.watch is None:
+            self.watch = Watch(*self._guarded)
+        ending = self.watch.look(self.channel.pid)
+        if ending is not None:
+            self.ended_ns = time.monotonic_ns()
+        return ending
+
+    @property
+    def peak_bytes(self) -> int:
+        return 0 if self.watch is None else self.watch.peak_bytes
+
+    @property
+    def log_was_cut(self) -> bool:
+        return self.watch is not None and self.watch.cut
+
+    def let_go(self) -> None:
+        """No more looks."""
+        if self.watch is not None:
+            self.watch.close()
+
+    def headers(self) -> dict[str, Any]:
+        """Of the reply, if there was one."""
+        reply = self.exchange.reply or self.exchange.ready
+        return reply.headers if reply is not None else {}
+
+    def init_ns(self) -> int | None:
+        """What import and initializer took, by the worker's clock; None if none was owed."""
+        ready = self.exchange.ready
+        return None if ready is None else int(ready.headers.get(m.INIT_NS, 0))

@@ -1,0 +1,115 @@
+"""
+The descriptors of one instance, and the four things done with them: write, wait, read, close.
+
+Both pipes are non-blocking on our side only. A wait covers the answer pipe and the pidfd: a
+handler's forgotten child may hold the pipe open long after the worker has died.
+"""
+
+import fcntl
+import os
+import select
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+PIPE_BYTES: Final = 1024 * 1024  # Linux lets anyone go up to here
+SMALL_BYTES: Final = 60 * 1024  # fits the 64 KiB that a pipe has anyway
+READ_BYTES: Final = 64 * 1024
+_READ_EVENTS: Final = select.POLLIN | select.POLLHUP
+
+_closing: Final = threading.Lock()  # who hangs up and who buries may meet
+
+
+class Channel:
+    """Our ends of the two pipes of one instance, and its pidfd once there is one."""
+
+    __slots__ = ("_enlarged", "_poll", "_watched", "pid", "pidfd", "request_fd", "response_fd")
+
+    def __init__(self, request_fd: int, response_fd: int) -> None:
+        self.request_fd = request_fd
+        self.response_fd = response_fd
+        self.pid: int | None = None
+        self.pidfd = -1
+        self._enlarged = False
+        self._watched = False
+        self._poll = select.poll()
+        self._poll.register(response_fd, _READ_EVENTS)
+
+    def adopt(self, pid: int, pidfd: int) -> None:
+        """
+        The process now has a name; takes *pidfd* over. Called by the supervisor's thread: the
+        caller, who may be polling right now, adds it to its own set at its next wait.
+        """
+        self.pidfd = pidfd
+        self.pid = pid
+
+    def write(self, parts: Sequence[bytes | memoryview]) -> int:
+        """As much as the pipe takes now, in bytes. Raises BrokenPipeError."""
+        try:
+            if len(parts) == 1:
+                return os.write(self.request_fd, parts[0])
+            size = len(parts[0]) + len(parts[1])
+            if size > SMALL_BYTES:
+                self._enlarge()
+            elif len(parts) == 2:
+                return os.write(self.request_fd, b"".join(parts))
+            return os.writev(self.request_fd, parts)
+        except BlockingIOError:
+            return 0
+
+    def wait(self, timeout_ms: int, *, writing: bool) -> bool:
+        """Until there is something to read or write, or the process ended; False at the timeout."""
+        if not self._watched and self.pid is not None:
+            self._watched = True
+            self._poll.register(self.pidfd, select.POLLIN)
+        if not writing:
+            return bool(self._poll.poll(timeout_ms))
+        self._poll.register(self.request_fd, select.POLLOUT)
+        try:
+            return bool(self._poll.poll(timeout_ms))
+        finally:
+            self._poll.unregister(self.request_fd)
+
+    def read(self, wanted: int) -> bytes | None:
+        """What is there, about *wanted* bytes; None if nothing is, b"" at the end."""
+        if wanted > READ_BYTES:
+            self._enlarge()
+            wanted = min(wanted, PIPE_BYTES)
+        else:
+            wanted = READ_BYTES
+        try:
+            return os.read(self.response_fd, wanted)
+        except BlockingIOError:
+            return None
+
+    def process_ended(self) -> bool:
+        """Has the process exited (reaped or not)? Unknown, so False, before there is a pidfd."""
+        if self.pidfd < 0:
+            return False
+        poller = select.poll()
+        poller.register(self.pidfd, select.POLLIN)
+        return bool(poller.poll(0))
+
+    def hang_up(self) -> None:
+        """No more requests: an idle worker ends at this."""
+        with _closing:
+            if self.request_fd >= 0:
+                os.close(self.request_fd)
+                self.request_fd = -1
+
+    def close(self) -> None:
+        with _closing:
+            for fd in (self.request_fd, self.response_fd, self.pidfd):
+                if fd >= 0:
+                    os.close(fd)
+            self.request_fd = self.response_fd = self.pidfd = -1
+
+    def _enlarge(self) -> None:
+        """Bigger pipes for bodies that are worth it: 1.6 to 2 times quicker at 64 KiB."""
+        if not self._enlarged:
+            self._enlarged = True
+            for fd in (self.request_fd, self.response_fd):
+                try:
+                    fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+                except PermissionError:
+                    return  # this user's share of pipe memory is used up: slower, not wrong

@@ -1,0 +1,115 @@
+"""
+One invocation's bytes, both ways, without any I/O: what they mean on our side.
+
+A cold start sends INITIALIZE and INVOKE in one go and is owed READY, then RESULT; a warm call
+sends INVOKE and is owed RESULT; a warm-up sends INITIALIZE and is owed READY. Anything else that
+arrives is a breach of protocol, and everything that arrives was made by a hostile worker.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fc_worker import messages as m, wire
+from fc_worker.wire import Decoder, Frame, Kind, WireError
+
+_TEXT_FIELDS: Final = frozenset({m.ERROR_TYPE, m.ERROR_MESSAGE, m.TRACEBACK, m.UNCLEAN})
+_TOO_MUCH: Final = 2**63
+_STATUSES: Final = frozenset(
+    {
+        m.STATUS_RETURNED,
+        m.STATUS_RAISED,
+        m.STATUS_REJECTED,
+        m.STATUS_EXITING,
+        m.STATUS_DECLINED,
+    }
+)
+_INITIALIZE: Final = int(Kind.INITIALIZE)
+_INVOKE: Final = int(Kind.INVOKE)
+_READY: Final = int(Kind.READY)
+_RESULT: Final = int(Kind.RESULT)
+
+
+class Exchange:
+    """
+    What is still to be sent, and what has come back.
+
+    Drivers read ``unsent`` and call `sent` and `received`; they never look inside a frame.
+    """
+
+    __slots__ = ("_decoder", "_invocation", "_owed", "ready", "reply", "unsent")
+
+    def __init__(self, decoder: Decoder, invocation: int) -> None:
+        self._decoder = decoder
+        self._invocation = invocation
+        self._owed: list[int] = []
+        self.unsent: list[bytes | memoryview] = []
+        self.ready: Frame | None = None
+        self.reply: Frame | None = None
+
+    def ask_to_initialize(self, headers: dict[str, Any]) -> None:
+        self.unsent.append(wire.encode(_INITIALIZE, self._invocation, headers, 0))
+        self._owed.append(_READY)
+
+    def ask_to_invoke(self, headers: dict[str, Any], event: bytes, flags: int = 0) -> None:
+        self.unsent.append(wire.encode(_INVOKE, self._invocation, headers, len(event), flags))
+        if event:
+            self.unsent.append(event)
+        self._owed.append(_RESULT)
+
+    @property
+    def cold_now(self) -> bool:
+        """Has the instance not said yet that it is ready?"""
+        return bool(self._owed) and self._owed[0] == _READY
+
+    @property
+    def wanted(self) -> int:
+        """Bytes still missing, as far as known."""
+        return self._decoder.wanted
+
+    def sent(self, count: int) -> None:
+        """*count* bytes of ``unsent`` are on their way."""
+        parts = self.unsent
+        while parts and count >= len(parts[0]):
+            count -= len(parts[0])
+            del parts[0]
+        if count:
+            parts[0] = memoryview(parts[0])[count:]
+
+    def received(self, data: bytes) -> bool:
+        """Take *data* in; is everything here that is owed? Raises WireError."""
+        for frame in self._decoder.feed(data):
+            self._take(frame)
+        if self._owed:
+            return False
+        if self._decoder.holds_part:
+            raise WireError("more bytes than one answer")
+        return True
+
+    def _take(self, frame: Frame) -> None:
+        if not self._owed or frame.kind != self._owed[0]:
+            raise WireError(f"a frame of kind {frame.kind} that nobody asked for")
+        if frame.invocation != self._invocation:
+            raise WireError(f"an answer to invocation {frame.invocation}, not {self._invocation}")
+        _check(frame.headers)
+        del self._owed[0]
+        if frame.kind == _READY:
+            self.ready = frame
+            if frame.headers[m.STATUS] != m.STATUS_RETURNED:
+                self._owed.clear()  # it will not serve: nothing more comes
+        else:
+            self.reply = frame
+
+
+def _check(headers: Mapping[str, Any]) -> None:
+    """Every field that is there has its type, and numbers are sane. Raises WireError."""
+    if headers.get(m.STATUS) not in _STATUSES:
+        raise WireError("an answer without a status")
+    for name, value in headers.items():
+        if type(value) is int:
+            if not 0 <= value < _TOO_MUCH or name in _TEXT_FIELDS:
+                raise WireError(f"header {name!r} is not a size")
+        elif type(value) is str:
+            if name not in _TEXT_FIELDS:
+                raise WireError(f"header {name!r} is not a text")
+        elif name != m.THREADED or value is not True:
+            raise WireError(f"header {name!r} is a {type(value).__name__}")

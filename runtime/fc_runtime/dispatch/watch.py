@@ -1,0 +1,84 @@
+"""
+The waiting caller is the watchdog (D7): what it looks at, and how often.
+
+The first wait is a millisecond long and looks at nothing: most warm calls end in it. From then
+on the deadline, the tree's memory and the size of the log are looked at every 20 ms, more often
+when memory is getting short.
+"""
+
+import os
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from fc_runtime.isolation.tiers import Isolation, Meter, Reading
+
+FIRST_MS: Final = 1
+PERIOD_MS: Final = 20
+CLOSE_MS: Final = 4  # when more than half of the memory is in use
+LOG_BYTES: Final = 1024 * 1024  # head and tail of a log are kept, each of this size
+
+
+class Ending(Enum):
+    """Why a driver came back."""
+
+    ANSWERED = auto()
+    GONE = auto()  # the process ended, or closed its pipe
+    BROKEN = auto()  # it broke the protocol
+    TIMED_OUT = auto()
+    OUT_OF_MEMORY = auto()
+
+
+class Guarded(NamedTuple):
+    """What a watch guards."""
+
+    isolation: Isolation
+    limit_bytes: int
+    log_fd: int
+
+
+class Watch:
+    """The limits of one invocation, from outside."""
+
+    __slots__ = (
+        "_isolation",
+        "_limit_bytes",
+        "_log_fd",
+        "_meter",
+        "cut",
+        "peak_bytes",
+        "period_ms",
+        "reading",
+    )
+
+    def __init__(self, isolation: Isolation, limit_bytes: int, log_fd: int) -> None:
+        self._isolation = isolation
+        self._limit_bytes = limit_bytes
+        self._log_fd = log_fd
+        self._meter: Meter | None = None
+        self.period_ms = PERIOD_MS
+        self.peak_bytes = 0
+        self.cut = False  # has the log lost its middle?
+        self.reading: Reading | None = None
+
+    def look(self, pid: int | None) -> Ending | None:
+        """One look; why to end it, or None. *pid* is None until the zygote has told it."""
+        if pid is not None:
+            if self._meter is None:
+                self._meter = self._isolation.meter(pid, self._limit_bytes)
+            self.reading = self._meter.read()
+            used = self.reading.tree_bytes
+            self.peak_bytes = max(self.peak_bytes, used)
+            if used > self._limit_bytes:
+                return Ending.OUT_OF_MEMORY
+            self.period_ms = CLOSE_MS if 2 * used > self._limit_bytes else PERIOD_MS
+        if os.fstat(self._log_fd).st_size > 2 * LOG_BYTES:
+            # Keeps the head; what follows is appended behind it and stays, as the tail, if it
+            # is the last. `instance.take_log` marks the cut.
+            os.ftruncate(self._log_fd, LOG_BYTES)
+            self.cut = True
+        return None
+
+    def close(self) -> None:
+        if self._meter is not None:
+            self._meter.close()
+            self._meter = None

@@ -1,0 +1,207 @@
+"""
+What a function is: frozen data, checked where it is made.
+
+Units are in the docstring because the names are FC's own (`timeout` in seconds, `memory_mb`).
+"""
+
+import keyword
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from fc_runtime import code_package
+from fc_runtime.credentials import Credentials, CredentialsSource
+from fc_runtime.errors import InvalidFunctionError
+
+MIN_MEMORY_MB: Final = 32  # an interpreter with msgpack, json and logging holds 15 to 20
+MAX_MEMORY_MB: Final = 32 * 1024  # FC's own, spec 12
+MAX_TIMEOUT_S: Final = 86_400.0  # FC's own, spec 12
+MAX_ENVIRONMENT_BYTES: Final = 64 * 1024  # FC allows 4 KiB; we are no stricter than need be
+SANDBOXES: Final = ("none", "standard")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+_VARIABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_RESERVED: Final = frozenset({"accessKeyID", "accessKeySecret", "securityToken"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """
+    A handler and what it may use.
+
+    Args:
+        name: letters, digits, ``_`` and ``-``, at most 128 (spec 7.C).
+        code: a folder, or a .zip file, that holds the handler's module.
+        handler: ``index.handler``, ``dir/index.handler`` or ``pkg.mod.handler`` (spec 1.A).
+        initializer: a handler string too; called once per instance with the context (spec 3).
+        timeout: seconds for one invocation, at most 86,400. FC's default.
+        initialization_timeout: seconds for import and initializer together. FC2's default of 3
+            kills whoever imports pandas on a laptop, so ours is 30.
+        memory_mb: MiB for the whole process tree, 32 to 32,768.
+        environment: variables besides FC's own, whose names are reserved (spec 9.B).
+        credentials: for ``context.credentials``; a callable is asked again before they expire.
+        min_instances: kept warm even when idle; started by `Runtime.register`.
+        max_instances: invocations at the same time.
+        idle_timeout: seconds after which an unused instance is retired.
+        max_invocations: replace an instance after so many; 1 means a fresh process every time.
+        preload: modules that the zygote imports once for all instances.
+        sandbox: ``standard`` or ``none``.
+        layers: folders laid out like an FC layer; ``python/`` in them is importable (spec 9.B).
+
+    Raises:
+        InvalidFunctionError: names the field, its value, and what would do.
+    """
+
+    name: str
+    code: str | os.PathLike[str]  # a Path once made
+    handler: str = "index.handler"
+    initializer: str | None = None
+    timeout: float = 3.0
+    initialization_timeout: float = 30.0
+    memory_mb: int = 512
+    environment: Mapping[str, str] = field(default_factory=dict)
+    credentials: CredentialsSource | None = None
+    min_instances: int = 0
+    max_instances: int = 10
+    idle_timeout: float = 300.0
+    max_invocations: int | None = None
+    preload: Sequence[str] = ()
+    sandbox: str = "standard"
+    layers: Sequence[str | os.PathLike[str]] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise InvalidFunctionError(
+                "name", self.name, "letters, digits, _ and -, not starting with a digit or -"
+            )
+        _put(self, "code", _existing_code(self.code))
+        _check_handler(self, "handler", self.handler)
+        if self.initializer is not None:
+            _check_handler(self, "initializer", self.initializer)
+        for name, most in (
+            ("timeout", MAX_TIMEOUT_S),
+            ("initialization_timeout", MAX_TIMEOUT_S),
+            ("idle_timeout", math.inf),
+        ):
+            _put(self, name, positive_seconds(name, getattr(self, name), most))
+        _check_whole("memory_mb", self.memory_mb, MIN_MEMORY_MB, MAX_MEMORY_MB)
+        _check_whole("min_instances", self.min_instances, 0, 10_000)
+        _check_whole("max_instances", self.max_instances, max(1, self.min_instances), 10_000)
+        if self.max_invocations is not None:
+            _check_whole("max_invocations", self.max_invocations, 1, 2**63)
+        _put(self, "environment", _checked_environment(self.environment))
+        if not (
+            self.credentials is None
+            or isinstance(self.credentials, Credentials)
+            or callable(self.credentials)
+        ):
+            raise InvalidFunctionError(
+                "credentials",
+                type(self.credentials).__name__,
+                "a Credentials, or a callable that returns one",
+            )
+        _put(self, "preload", _checked_preload(self.preload))
+        if self.sandbox not in SANDBOXES:
+            raise InvalidFunctionError("sandbox", self.sandbox, f"one of {', '.join(SANDBOXES)}")
+        _put(self, "layers", _checked_layers(self.layers))
+
+    @classmethod
+    def made_from(cls, name: str, options: Mapping[str, Any]) -> "Function":
+        """As the constructor, but an unknown option is an InvalidFunctionError too."""
+        known = [entry.name for entry in fields(cls) if entry.name != "name"]
+        for option, value in options.items():
+            if option not in known:
+                raise InvalidFunctionError(option, value, f"no such field; {', '.join(known)}")
+        if "code" not in options:
+            raise InvalidFunctionError("code", None, "the folder or .zip that holds the handler")
+        return cls(name=name, **options)
+
+
+def _put(function: Function, name: str, value: object) -> None:
+    object.__setattr__(function, name, value)  # the frozen dataclass's own way to normalise
+
+
+def positive_seconds(name: str, value: object, most: float = MAX_TIMEOUT_S) -> float:
+    """*value* as a float of seconds; refuses zero, negatives, NaN, booleans and what is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidFunctionError(name, value, "a number of seconds")
+    if not 0 < value <= most or not math.isfinite(value):
+        limit = "" if math.isinf(most) else f", at most {most:g}"
+        raise InvalidFunctionError(name, value, f"a positive, finite number of seconds{limit}")
+    return float(value)
+
+
+def _check_whole(name: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidFunctionError(name, value, "a whole number")
+    if not least <= value <= most:
+        raise InvalidFunctionError(name, value, f"from {least} to {most}")
+
+
+def _existing_code(value: object) -> Path:
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise InvalidFunctionError("code", value, "the path of a folder or of a .zip file")
+    path = Path(os.fspath(value)).absolute()
+    if path.is_dir():
+        return path.resolve()
+    if not path.exists():
+        raise InvalidFunctionError("code", str(value), f"there is no {path}")
+    if path.suffix != ".zip":
+        raise InvalidFunctionError("code", str(value), "neither a folder nor a .zip file")
+    code_package.check_zip(path)
+    return path.resolve()
+
+
+def _check_handler(function: Function, name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidFunctionError(name, value, "a text such as 'index.handler'")
+    module, dot, attribute = value.rpartition(".")
+    if not dot or not module or not attribute:
+        raise InvalidFunctionError(name, value, "'module.function', such as 'index.handler'")
+    if not attribute.isidentifier() or keyword.iskeyword(attribute):
+        raise InvalidFunctionError(name, value, f"{attribute!r} cannot be a function's name")
+    stem = module.removeprefix("./").replace(".", "/")
+    if module.startswith("/") or ".." in Path(module).parts:
+        raise InvalidFunctionError(name, value, "the module must lie in the code folder")
+    if not code_package.has_module(Path(function.code), stem):
+        raise InvalidFunctionError(name, value, f"there is no {stem}.py in {function.code}")
+
+
+def _checked_environment(value: object) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise InvalidFunctionError("environment", value, "a mapping of names to texts")
+    for name, text in value.items():
+        key = f"environment[{name!r}]"
+        if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+            raise InvalidFunctionError(key, name, "letters, digits and _, starting with a letter")
+        if name in _RESERVED or name.startswith("FC_"):
+            raise InvalidFunctionError(key, name, "reserved by Function Compute")
+        if not isinstance(text, str) or "\0" in text:
+            raise InvalidFunctionError(key, type(text).__name__, "a text without NUL")
+    if sum(len(name) + len(text) for name, text in value.items()) > MAX_ENVIRONMENT_BYTES:
+        raise InvalidFunctionError(
+            "environment", "…", f"at most {MAX_ENVIRONMENT_BYTES} characters in all"
+        )
+    return MappingProxyType(dict(value))
+
+
+def _checked_preload(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidFunctionError("preload", value, "a sequence of module names")
+    for name in value:
+        if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+            raise InvalidFunctionError("preload", name, "a module's name, such as 'numpy'")
+    return tuple(value)
+
+
+def _checked_layers(value: object) -> tuple[Path, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidFunctionError("layers", value, "a sequence of folders")
+    for layer in value:
+        if not isinstance(layer, str | os.PathLike) or not Path(layer).is_dir():
+            raise InvalidFunctionError("layers", layer, "there is no such folder")
+    return tuple(Path(layer).resolve() for layer in value)

@@ -1,0 +1,312 @@
+"""
+What all pools of one runtime share, and the map from a function's name to its pool.
+
+Both faces, `Runtime` and `AsyncRuntime`, hold one of these and nothing else.
+"""
+
+import itertools
+import json
+import math
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import Any, Final
+
+from fc_runtime import code_package
+from fc_runtime.credentials import Credentials, Renewing
+from fc_runtime.dispatch.placement import Placer
+from fc_runtime.errors import (
+    EventTooLargeError,
+    FunctionNotFoundError,
+    InvalidFunctionError,
+    RuntimeClosedError,
+)
+from fc_runtime.function import Function, positive_seconds
+from fc_runtime.isolation import tiers
+from fc_runtime.outcome import Result, name_of_kind
+from fc_runtime.pool import serving
+from fc_runtime.pool.events import Log
+from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.pool import Leave, Pool
+from fc_runtime.pool.supervisor import GONE_WITHIN_S, Supervisor
+from fc_runtime.pool.threads import Threads
+from fc_worker import messages as m
+
+SUBMIT_THREADS: Final = 64
+NOTHING: Final[Any] = object()  # None is a JSON value
+_REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
+
+
+class Core:
+    def __init__(
+        self,
+        *,
+        isolation: str,
+        max_queue: int,
+        max_event_bytes: int,
+        max_response_bytes: int,
+        placement: bool,
+        region: str,
+        account_id: str,
+        log: Log,
+    ) -> None:
+        self.isolation = tiers.choose(isolation)
+        self.max_queue = max_queue
+        self.max_event_bytes = max_event_bytes
+        self.max_response_bytes = max_response_bytes
+        self.placer = Placer(enabled=placement)
+        self.closed = False
+        self.supervisor = Supervisor(self.isolation, log)
+        self.submitted = Threads("fc-runtime-submit", SUBMIT_THREADS)
+        self._region = region
+        self._account_id = account_id
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+        self._pools: dict[str, Pool] = {}
+        self._old_pools: set[Pool] = set()
+        self._renewing: dict[str, Renewing] = {}
+        self._unpacked: str | None = None
+        self._instance_ids = itertools.count(1)
+        self._invocations = itertools.count(1)
+        self._request_prefix = f"{secrets.randbits(32):08x}"
+        self._request_ids = itertools.count(secrets.randbits(40))
+        self.next_id = self._instance_ids.__next__
+        self.next_invocation = self._invocations.__next__
+        _LIVING.add(self)
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def pool(self, name: str) -> Pool:
+        """Raises FunctionNotFoundError, RuntimeClosedError."""
+        pool = self._pools.get(name)
+        if pool is None or self.closed:
+            self.check_open()
+            known = ", ".join(sorted(self._pools)) or "none"
+            raise FunctionNotFoundError(f"no function {name!r} is registered (there are: {known})")
+        return pool
+
+    def register(self, function: Function) -> None:
+        self.check_open()
+        pool = Pool(function, self._worker_config(function), self)
+        with self._lock:
+            self.check_open()
+            old = self._pools.get(function.name)
+            self._pools[function.name] = pool
+            self._renewing.pop(function.name, None)
+            if callable(function.credentials):
+                self._renewing[function.name] = Renewing(function.credentials)
+            if old is not None:
+                self._old_pools.add(old)
+        was_warm = False
+        if old is not None:
+            was_warm = old.snapshot()["processes"] > 0
+            old.close(Leave.MOVED)
+        pool.warm(max(function.min_instances, int(was_warm)))
+
+    def unregister(self, name: str) -> None:
+        with self._lock:
+            self.check_open()
+            pool = self._pools.pop(name, None)
+            if pool is None:
+                raise FunctionNotFoundError(f"no function {name!r} is registered")
+            self._old_pools.add(pool)
+            self._renewing.pop(name, None)
+        pool.close(Leave.CLOSED)
+
+    def functions(self) -> dict[str, Function]:
+        with self._lock:
+            return {name: pool.function for name, pool in self._pools.items()}
+
+    def check_open(self) -> None:
+        if os.getpid() != self._owner:
+            raise RuntimeClosedError(
+                f"this runtime belongs to process {self._owner}; make one in this process"
+            )
+        if self.closed:
+            raise RuntimeClosedError("this runtime is closed")
+
+    # -- what a request needs ------------------------------------------------------------------
+
+    def new_request_id(self) -> str:
+        """Shaped as FC 3's (spec 6.9), unique in this runtime, and cheap."""
+        serial = next(self._request_ids) & 0xFFFFFFFFFFFF
+        return f"1-{int(time.time()):08x}-{self._request_prefix}-{serial:012x}"
+
+    def credentials_of(self, function: Function) -> Credentials | None:
+        if function.credentials is None or isinstance(function.credentials, Credentials):
+            return function.credentials
+        return self._renewing[function.name].get()
+
+    def request(
+        self,
+        name: str,
+        event: object,
+        *,
+        json_value: object,
+        timeout: float | None,
+        request_id: str | None,
+        credentials: Credentials | None,
+    ) -> serving.Request:
+        """Check one call of ``invoke``. Raises RefusedError subclasses."""
+        pool = self.pool(name)
+        function = pool.function
+        body = encode_event(event, json_value)
+        if len(body) > self.max_event_bytes:
+            raise EventTooLargeError(
+                f"{name}: the event has {len(body)} bytes, the limit is {self.max_event_bytes}"
+            )
+        limit_s = function.timeout
+        if timeout is not None:
+            limit_s = min(limit_s, positive_seconds("timeout", timeout, math.inf))
+        if request_id is None:
+            request_id = self.new_request_id()
+        elif not _REQUEST_ID.fullmatch(request_id):
+            raise InvalidFunctionError(
+                "request_id", request_id, "1 to 128 visible ASCII characters, no spaces"
+            )
+        if credentials is None and function.credentials is not None:
+            credentials = self.credentials_of(function)
+        headers = serving.request_headers(request_id, credentials)
+        headers[m.TIMEOUT_NS] = timeout_ns = int(limit_s * 1e9)
+        return serving.Request(pool, body, headers, request_id, timeout_ns)
+
+    def warm_up(self, pool: Pool) -> tuple[Instance | None, Result | None]:
+        return serving.warm_up(self, pool)
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def close(self, drain_s: float | None) -> None:
+        """
+        *drain_s*: how long running invocations may go on; None as long as their own timeouts
+        let them. Safe to call twice, from any thread, and in a forked child, where it only lets go.
+        """
+        if os.getpid() != self._owner:
+            return
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+            pools = [*self._pools.values(), *self._old_pools]
+        until = None if drain_s is None else time.monotonic() + drain_s
+        for pool in pools:
+            pool.close(Leave.CLOSED)
+        for pool in pools:
+            pool.wait_until_unused(None if until is None else max(0.0, until - time.monotonic()))
+        for pool in pools:
+            for instance in pool.live_instances():
+                if instance.channel.pid is not None and not instance.exited.is_set():
+                    self.isolation.kill_tree(instance.channel.pid, instance.channel.pidfd)
+        last = time.monotonic() + GONE_WITHIN_S
+        for pool in pools:
+            pool.wait_until_empty(max(0.0, last - time.monotonic()))
+        for pool in pools:
+            pool.hang_up_zygote()
+        self.supervisor.wait_for_zygotes(max(0.1, last - time.monotonic()))
+        self.supervisor.stop()
+        if self._unpacked is not None:
+            shutil.rmtree(self._unpacked, ignore_errors=True)
+        _LIVING.discard(self)
+
+    def forget(self) -> None:
+        """In a forked child of the host: nothing here is the child's."""
+        self.closed = True
+        for pool in [*self._pools.values(), *self._old_pools]:
+            pool.forget()
+        self.supervisor.forget()
+
+    # -- telling -------------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, Any]:
+        with self._lock:
+            pools = dict(self._pools)
+        return {
+            "isolation": self.isolation.name,
+            "kills": self.supervisor.kills,
+            "survivors": self.supervisor.survivors,
+            "functions": {
+                name: {
+                    **pool.snapshot(),
+                    "invocations": pool.counts.invocations,
+                    "cold_starts": pool.counts.cold_starts,
+                    "refused": pool.counts.refused,
+                    "late_bytes": pool.counts.late_bytes,
+                    "outcomes": {
+                        name_of_kind(kind): count for kind, count in pool.counts.outcomes.items()
+                    },
+                }
+                for name, pool in pools.items()
+            },
+        }
+
+    def _worker_config(self, function: Function) -> m.WorkerConfig:
+        return m.WorkerConfig(
+            function=function.name,
+            code=str(self._code_folder(function)),
+            handler=function.handler,
+            initializer=function.initializer,
+            timeout_s=function.timeout,
+            memory_mb=function.memory_mb,
+            environment=dict(function.environment),
+            preload=tuple(function.preload),
+            layers=tuple(str(layer) for layer in function.layers),
+            sandbox=function.sandbox,
+            max_response_bytes=self.max_response_bytes,
+            region=self._region,
+            account_id=self._account_id,
+        )
+
+    def _code_folder(self, function: Function) -> Path:
+        code = Path(function.code)
+        if code.is_dir():
+            return code
+        with self._lock:
+            if self._unpacked is None:
+                self._unpacked = tempfile.mkdtemp(prefix="fc-runtime-")
+            folder = Path(self._unpacked) / f"{function.name}-{next(self._instance_ids)}"
+        try:
+            code_package.unpack(code, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return folder
+
+
+def encode_event(event: object, json_value: object = NOTHING) -> bytes:
+    """The bytes that the handler gets (spec 1.2). Raises InvalidFunctionError."""
+    if json_value is not NOTHING:
+        if event not in (b"", ""):
+            raise InvalidFunctionError("json", json_value, "either event or json, not both")
+        try:
+            return json.dumps(json_value, ensure_ascii=False).encode()
+        except (TypeError, ValueError) as error:
+            raise InvalidFunctionError("json", type(json_value).__name__, str(error)) from error
+    if type(event) is bytes:
+        return event
+    if isinstance(event, str):
+        try:
+            return event.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidFunctionError("event", event, f"not encodable: {error}") from error
+    try:
+        return bytes(memoryview(event))  # type: ignore[arg-type]
+    except TypeError:
+        raise InvalidFunctionError(
+            "event", type(event).__name__, "bytes-like, or str; other values with json="
+        ) from None
+
+
+_LIVING: "Final[weakref.WeakSet[Core]]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for core in list(_LIVING):
+        core.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

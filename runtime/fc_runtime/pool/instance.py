@@ -1,0 +1,138 @@
+"""
+One instance from the outside: its descriptors, its state, what it has lived through.
+
+Who may touch it: the caller that leases it, while it is leased; otherwise the pool, under the
+pool's lock. The pid is safe to use until `dispose`: the zygote reaps only when told.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from fc_runtime.dispatch.channel import Channel
+from fc_runtime.dispatch.watch import LOG_BYTES
+from fc_runtime.pool import lifecycle
+from fc_runtime.pool.lifecycle import State, Trigger
+from fc_worker.wire import Decoder
+
+if TYPE_CHECKING:
+    from fc_runtime.pool.pool import Pool
+    from fc_runtime.pool.zygote import Zygote
+
+CUT_MARK: Final = b"\n[fc-runtime: the log was longer than %d KiB, its middle is cut out]\n" % (
+    2 * LOG_BYTES // 1024
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended. *code* is as subprocess has it, None if nobody could tell."""
+
+    code: int | None
+    swept: int = 0  # orphans of its tree that the zygote ended
+    survivors: tuple[int, ...] = ()
+    reason: str = ""
+
+
+class Instance:
+    __slots__ = (
+        "born_ns",
+        "channel",
+        "decoder",
+        "disposed",
+        "exit",
+        "exited",
+        "id",
+        "idle_since_ns",
+        "invocations",
+        "log_fd",
+        "may_write_late",
+        "peak_bytes",
+        "pool",
+        "stack_fd",
+        "state",
+        "stop_reason",
+        "zygote",
+    )
+
+    def __init__(self, number: int, pool: "Pool", zygote: "Zygote", max_body: int) -> None:
+        self.id = number
+        self.pool = pool
+        self.zygote = zygote
+        self.state = State.STARTING
+        self.born_ns = time.monotonic_ns()
+        self.idle_since_ns = 0
+        self.invocations = 0
+        self.peak_bytes = 0
+        self.may_write_late = False
+        self.stop_reason = ""
+        self.exit: Exit | None = None
+        self.exited = threading.Event()
+        self.disposed = False
+        self.decoder = Decoder(max_body)
+        self.log_fd = self.stack_fd = -1
+        opened: list[int] = []
+        try:
+            opened += os.pipe2(os.O_CLOEXEC)
+            opened += os.pipe2(os.O_CLOEXEC)
+            opened += os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            opened.append(_log_memory())
+        except OSError:
+            for fd in opened:
+                os.close(fd)
+            raise
+        request_out, request_in, response_out, response_in, self.stack_fd, stack_in, log = opened
+        self.log_fd = log
+        os.set_blocking(request_in, False)
+        os.set_blocking(response_out, False)
+        self.channel = Channel(request_in, response_out)
+        theirs = (request_out, response_in, stack_in)
+        try:
+            zygote.spawn(self, (request_out, response_in, log, stack_in))
+        except OSError:
+            self.close()
+            raise
+        finally:
+            for fd in theirs:
+                os.close(fd)
+
+    def advance(self, trigger: Trigger) -> None:
+        self.state = lifecycle.advance(self.state, trigger)
+
+    def take_log(self, *, cut: bool) -> bytes:
+        """What was written since the last time; head and tail of it if that was too much."""
+        size = os.lseek(self.log_fd, 0, os.SEEK_END)  # a quarter of what fstat costs
+        if not size:
+            return b""
+        if size <= 2 * LOG_BYTES:
+            log = os.pread(self.log_fd, size, 0)
+            if cut:
+                log = log[:LOG_BYTES] + CUT_MARK + log[LOG_BYTES:]
+        else:
+            log = (
+                os.pread(self.log_fd, LOG_BYTES, 0)
+                + CUT_MARK
+                + os.pread(self.log_fd, LOG_BYTES, size - LOG_BYTES)
+            )
+        os.ftruncate(self.log_fd, 0)
+        return log
+
+    def append_log(self, text: str) -> None:
+        os.write(self.log_fd, text.encode("utf-8", "backslashreplace"))
+
+    def close(self) -> None:
+        self.channel.close()
+        for fd in (self.log_fd, self.stack_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.log_fd = self.stack_fd = -1
+
+
+def _log_memory() -> int:
+    """A file in memory: nothing blocks when nobody reads, and it outlives its writer (D10)."""
+    fd = os.memfd_create("fc-log", os.MFD_CLOEXEC)
+    fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+    return fd

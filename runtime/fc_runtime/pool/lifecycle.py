@@ -1,0 +1,64 @@
+"""
+The life of an instance, as a table to check with a finger. Facts only: what is wanted of an
+instance (keep it, replace it) is the pool's business.
+
+    STARTING  forked, or about to be; owes READY
+    IDLE      ready, on the pool's stack
+    LEASED    one caller holds it
+    STOPPING  told or made to end; nobody will lease it again
+    DEAD      its process tree is gone
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum, auto
+from typing import Final
+
+from fc_runtime.errors import InternalError
+
+
+class State(IntEnum):  # hashed on every lease: an int's hash is C, an Enum's is not
+    STARTING = auto()
+    IDLE = auto()
+    LEASED = auto()
+    STOPPING = auto()
+    DEAD = auto()
+
+
+class Trigger(IntEnum):
+    READY = auto()
+    LEASE = auto()
+    RELEASE = auto()
+    STOP = auto()
+    EXITED = auto()
+
+
+TRANSITIONS: Final[Mapping[State, Mapping[Trigger, State]]] = {
+    State.STARTING: {
+        Trigger.READY: State.IDLE,
+        Trigger.STOP: State.STOPPING,
+        Trigger.EXITED: State.DEAD,
+    },
+    State.IDLE: {
+        Trigger.LEASE: State.LEASED,
+        Trigger.STOP: State.STOPPING,
+        Trigger.EXITED: State.DEAD,
+    },
+    State.LEASED: {
+        Trigger.RELEASE: State.IDLE,
+        Trigger.STOP: State.STOPPING,
+        Trigger.EXITED: State.DEAD,
+    },
+    State.STOPPING: {
+        Trigger.STOP: State.STOPPING,
+        Trigger.EXITED: State.DEAD,
+    },
+    State.DEAD: {},
+}
+
+
+def advance(state: State, trigger: Trigger) -> State:
+    """Where *trigger* leads from *state*. Raises InternalError where the table has no way."""
+    try:
+        return TRANSITIONS[state][trigger]
+    except KeyError:
+        raise InternalError(f"{trigger.name} in {state.name}") from None

@@ -1,0 +1,535 @@
+"""
+The instances of one function, as registered once: who is idle, who serves, who waits.
+
+Decide under the lock, act outside it. One lock, held for a few list operations. A caller gets, in
+this order: the idle instance used last; leave to start one, while fewer than ``max_instances``
+serve; a place in a bounded queue. What is given to a waiter is his: if he has gone meanwhile, it
+goes to the next.
+
+Standbys, recycling and retiring are done by others than the caller: `background` threads start
+instances, the supervisor keeps the time.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from fc_runtime.errors import OverloadedError, RuntimeClosedError
+from fc_runtime.function import Function
+from fc_runtime.outcome import InitializationFailed, Outcome, Result
+from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.lifecycle import State, Trigger
+from fc_runtime.pool.policy import STANDBY, RecyclePolicy, RestartPolicy, ScalingPolicy
+from fc_runtime.pool.zygote import Zygote
+from fc_worker.messages import WorkerConfig
+
+if TYPE_CHECKING:
+    from fc_runtime.pool.core import Core
+
+LAST_WORDS_S: Final = 1.0  # for an instance told to go, before it is killed
+
+
+class Leave(Enum):
+    """What a caller may be given instead of an instance."""
+
+    START = auto()  # start one yourself: a place is kept for you
+    MOVED = auto()  # the function was registered anew: ask its new pool
+    CLOSED = auto()
+
+
+Grant: TypeAlias = Instance | Leave | Result  # a Result: why no instance would start
+
+
+class Waiter(Protocol):
+    """A caller in the queue. Touched only under the pool's lock."""
+
+    def offer(self, grant: Grant) -> bool:
+        """Take it; False if the caller has given up."""
+        ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What `Runtime.stats` tells of one function, since it was registered."""
+
+    invocations: int = 0
+    cold_starts: int = 0
+    refused: int = 0
+    late_bytes: int = 0  # written between two invocations, by threads of the handler
+    outcomes: dict[type, int] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome, *, cold: bool) -> None:
+        self.invocations += 1
+        self.cold_starts += cold
+        self.outcomes[type(outcome)] = self.outcomes.get(type(outcome), 0) + 1
+
+
+class Pool:
+    def __init__(self, function: Function, config: WorkerConfig, core: "Core") -> None:
+        self.function = function
+        self.config = config
+        self.memory_bytes = function.memory_mb * 1024 * 1024
+        self.counts = Counts()
+        self._core = core
+        self._supervisor = core.supervisor
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._idle: list[Instance] = []
+        self._live: set[Instance] = set()
+        self._serving = 0  # leased, or being started by their caller
+        self._warming = 0
+        self._waiters: deque[Waiter] = deque()
+        self._zygote: Zygote | None = None
+        self._zygote_lock = threading.Lock()
+        self._end: Leave | None = None
+        self._failures = 0
+        self._failure: Result | None = None
+        self._retry_at_ns = 0
+        self._used_ns = 0
+        self._expiry_planned = False
+        self._top_up_planned = False
+        self._recycle = RecyclePolicy(function.max_invocations)
+        self._restart = RestartPolicy()
+        self._scaling = ScalingPolicy(function.min_instances, int(function.idle_timeout * 1e9))
+
+    # -- lease and release ---------------------------------------------------------------------
+
+    def lease(self, make_waiter: Callable[[], Waiter]) -> Grant | Waiter:
+        """
+        An instance, or leave, at once; or a waiter that will be given one.
+
+        Raises OverloadedError when the queue is full. Costs one lock when an instance is idle.
+        """
+        with self._lock:
+            if self._idle and not self._waiters and self._serving < self.function.max_instances:
+                instance = self._idle.pop()
+                instance.advance(Trigger.LEASE)
+                self._serving += 1
+                if not self._idle and not self._top_up_planned:
+                    self._plan_top_up()
+                return instance
+            if self._end is not None:
+                return self._end
+            failure = self._known_failure()
+            if failure is not None:
+                return failure
+            if (
+                self._serving >= self.function.max_instances
+                and len(self._waiters) >= self._core.max_queue
+            ):
+                self.counts.refused += 1
+                raise OverloadedError(
+                    f"{self.function.name}: {self._serving} invocations running and "
+                    f"{len(self._waiters)} waiting; raise max_instances or max_queue, or retry"
+                )
+            waiter = make_waiter()
+            self._waiters.append(waiter)
+            self._hand_out()
+            return waiter
+
+    def withdraw(self, waiter: Waiter, grant: Grant | None) -> None:
+        """The caller gives up waiting; *grant* is what he had been given all the same."""
+        with self._lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+        if isinstance(grant, Instance):
+            self.release(grant)
+        elif grant is Leave.START:
+            self.cancel_start()
+
+    def release(self, instance: Instance, why_stop: str | None = None) -> None:
+        """The caller is done with it: back on the stack, unless there is a reason not to."""
+        now = time.monotonic_ns()
+        with self._lock:
+            self._serving -= 1
+            self._used_ns = now
+            reason = why_stop or self._why_not_keep(instance)
+            if reason is None:
+                instance.advance(Trigger.RELEASE)
+                instance.idle_since_ns = now
+                self._idle.append(instance)
+                self._failures = 0
+                if self._waiters:
+                    self._hand_out()
+                if not self._expiry_planned:
+                    self._plan_expiry()
+                if self._end is not None:
+                    self._changed.notify_all()
+                return
+            instance.advance(Trigger.STOP)
+            self._hand_out()
+            self._plan_top_up()
+            self._changed.notify_all()
+        self.dismiss(instance, reason)
+
+    def cancel_start(self, failure: Result | None = None) -> None:
+        """The place kept for a start is free again; *failure* is why none came of it."""
+        with self._lock:
+            self._serving -= 1
+            self._note_failure(failure)
+            self._hand_out()
+            self._changed.notify_all()
+        self._leave_if_empty()
+
+    def failed_start(self, instance: Instance, failure: Result | None, *, served: bool) -> None:
+        """
+        As `cancel_start`, for an instance that has been begun. Its tree has been ended.
+        Not *served*: it was warmed up in nobody's time, so there is no place to free.
+        """
+        with self._lock:
+            if instance.state is not State.STOPPING:
+                instance.advance(Trigger.STOP)
+        if served:
+            self.cancel_start(failure)
+        self._bury(instance)
+
+    def discard_start(self, instance: Instance) -> None:
+        """One was started for a caller who has left meanwhile."""
+
+        def end() -> None:
+            self._supervisor.end(instance, "abandoned")
+            self.failed_start(instance, None, served=True)
+
+        self._supervisor.background.run(end)
+
+    def started(self, instance: Instance) -> None:
+        """It said READY to the caller who started it: now he holds it."""
+        with self._lock:
+            instance.advance(Trigger.READY)
+            instance.advance(Trigger.LEASE)
+            self._failures = 0
+            self._failure = None
+
+    def lost(self, instance: Instance) -> None:
+        """Its caller found it dead, or has ended it."""
+        with self._lock:
+            self._serving -= 1
+            self._used_ns = time.monotonic_ns()
+            instance.advance(Trigger.STOP)
+            self._hand_out()
+            self._plan_top_up()
+            self._changed.notify_all()
+        self._bury(instance)
+
+    # -- under the lock ------------------------------------------------------------------------
+
+    def _hand_out(self) -> None:
+        """Give what there is to those who wait, in their order."""
+        while self._waiters:
+            grant: Grant
+            if self._end is not None:
+                grant = self._end
+            elif self._serving >= self.function.max_instances:
+                return
+            elif self._idle:
+                grant = self._idle[-1]
+            elif (failure := self._known_failure()) is not None:
+                grant = failure
+            elif len(self._waiters) > self._warming:
+                grant = Leave.START
+            else:
+                return  # one is coming up for each of them
+            if not self._waiters.popleft().offer(grant):
+                continue
+            if isinstance(grant, Instance):
+                self._idle.pop()
+                grant.advance(Trigger.LEASE)
+                self._serving += 1
+            elif grant is Leave.START:
+                self._serving += 1
+
+    def _why_not_keep(self, instance: Instance) -> str | None:
+        if self._end is not None:
+            return "replaced" if self._end is Leave.MOVED else "closed"
+        if instance.zygote.gone:
+            return "orphaned"
+        return self._recycle.reason(instance.invocations)
+
+    def _known_failure(self) -> Result | None:
+        """Why an instance would not start, as long as it is too early to try again."""
+        if self._failure is not None and time.monotonic_ns() < self._retry_at_ns:
+            return self._failure
+        return None
+
+    def _note_failure(self, failure: Result | None) -> None:
+        if failure is not None and isinstance(failure.outcome, InitializationFailed):
+            self._failures += 1
+            self._failure = failure
+            delay_s = self._restart.delay_s(self._failures)
+            self._retry_at_ns = time.monotonic_ns() + int(delay_s * 1e9)
+
+    def _missing(self) -> int:
+        """How many instances should be started now."""
+        if self._end is not None:
+            return 0
+        warm = time.monotonic_ns() - self._used_ns < self._scaling.idle_ns and self._used_ns > 0
+        wanted = self._scaling.wanted_idle(self._serving, warm=warm)
+        ready = len(self._idle) + self._warming
+        room = self.function.max_instances + STANDBY - self._serving - ready
+        return max(0, min(wanted - ready, room))
+
+    def _plan_top_up(self) -> None:
+        if not self._top_up_planned and self._missing() > 0:
+            self._top_up_planned = True
+            delay_s = self._restart.delay_s(self._failures)
+            if delay_s:
+                self._supervisor.after(delay_s, self._top_up)
+            else:
+                self._supervisor.background.run(self._top_up)
+
+    def _plan_expiry(self) -> None:
+        if self._idle and not self._expiry_planned:
+            self._expiry_planned = True
+            at_ns = min(instance.idle_since_ns for instance in self._idle) + self._scaling.idle_ns
+            self._supervisor.after((at_ns - time.monotonic_ns()) / 1e9, self._expire)
+
+    # -- starting ------------------------------------------------------------------------------
+
+    def start_instance(self) -> Instance:
+        """A new instance, being forked. Raises OverloadedError if the host has no room for it."""
+        for _ in range(3):
+            zygote = self._running_zygote()
+            try:
+                instance = Instance(
+                    self._core.next_id(), self, zygote, self._core.max_response_bytes
+                )
+            except (ConnectionResetError, BrokenPipeError):
+                zygote.ended.wait(1.0)
+                continue  # it has just ended: the next one is fresh
+            except OSError as error:
+                raise OverloadedError(f"cannot start an instance: {error}") from error
+            with self._lock:
+                self._live.add(instance)
+            return instance
+        raise OverloadedError(f"{self.function.name}: its zygote keeps dying")
+
+    def warm(self, count: int, done: Callable[[Result | None], None] | None = None) -> None:
+        """Have *count* instances ready; *done* hears for each how it went (None: it is ready)."""
+        with self._lock:
+            ready = len(self._idle) + self._serving + self._warming
+            missing = max(0, min(count, self.function.max_instances + STANDBY) - ready)
+            self._warming += missing
+        for _ in range(missing):
+            self._supervisor.background.run(lambda: self._warm_one(done))
+
+    def wait_until_warm(self, count: int, within_s: float) -> Result | None:
+        """Until *count* instances are there, or one failed to come up: then why."""
+        self.warm(count)
+        until = time.monotonic() + within_s
+        with self._changed:
+            while len(self._idle) + self._serving < count:
+                if self._end is not None:
+                    raise RuntimeClosedError(f"{self.function.name} was unregistered meanwhile")
+                if self._warming == 0 and self._known_failure() is not None:
+                    return self._failure
+                if not self._changed.wait(max(0.0, until - time.monotonic())):
+                    raise OverloadedError(f"not warm within {within_s:g} s")
+        return None
+
+    def _top_up(self) -> None:
+        with self._lock:
+            self._top_up_planned = False
+            missing = self._missing()
+            self._warming += missing
+        for _ in range(missing):
+            self._supervisor.background.run(self._warm_one)
+
+    def _warm_one(self, done: Callable[[Result | None], None] | None = None) -> None:
+        """On a background thread: start one and put it on the stack."""
+        try:
+            instance, failure = self._core.warm_up(self)
+        except OverloadedError as error:
+            self._supervisor.log.warning("instance.not_started", cause=str(error))
+            instance, failure = None, None
+        keep = False
+        with self._lock:
+            self._warming -= 1
+            if instance is not None:
+                instance.advance(Trigger.READY)
+                keep = self._end is None and not instance.zygote.gone
+                if keep:
+                    instance.idle_since_ns = time.monotonic_ns()
+                    self._idle.insert(0, instance)  # unused ones serve last
+                    self._failures = 0
+                    self._failure = None
+                else:
+                    instance.advance(Trigger.STOP)
+            self._note_failure(failure)
+            self._hand_out()
+            self._plan_expiry()
+            if failure is None and instance is None:
+                self._retry_at_ns = 0
+            self._changed.notify_all()
+        if instance is not None and not keep:
+            self.dismiss(instance, "closed")
+        self._leave_if_empty()
+        if done is not None:
+            done(failure)
+
+    def _running_zygote(self) -> Zygote:
+        with self._zygote_lock:
+            zygote = self._zygote
+            if zygote is None or zygote.gone:
+                if self._end is not None and self._core.closed:
+                    raise RuntimeClosedError("this runtime is closed")
+                zygote = self._zygote = Zygote(self.config)
+                self._supervisor.watch(zygote)
+                self._supervisor.log.info(
+                    "zygote.started", function=self.function.name, pid=zygote.pid
+                )
+            return zygote
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def dismiss(self, instance: Instance, reason: str) -> None:
+        """
+        End an instance that nobody holds, without waiting for it. One in good order is told to
+        go; one that left something behind, or is not trusted, is killed with its tree.
+        """
+        instance.stop_reason = reason
+        if reason in _IN_GOOD_ORDER:
+            instance.channel.hang_up()
+            self._supervisor.after(LAST_WORDS_S, lambda: self._insist(instance))
+            if instance.exited.is_set():
+                self._bury(instance)
+        else:
+            self._supervisor.background.run(lambda: self.kill(instance, reason))
+
+    def kill(self, instance: Instance, reason: str) -> None:
+        self._supervisor.end(instance, reason)
+        self._bury(instance)
+
+    def _insist(self, instance: Instance) -> None:
+        if not instance.disposed:
+            self._supervisor.background.run(
+                lambda: self.kill(instance, instance.stop_reason or "closed")
+            )
+
+    def on_exit(self, instance: Instance) -> None:
+        """The supervisor has heard that it ended."""
+        with self._lock:
+            state = instance.state
+            if state is State.IDLE:
+                self._idle.remove(instance)
+                instance.advance(Trigger.STOP)
+                self._failures += 1  # nobody asked it to
+                self._plan_top_up()
+                self._changed.notify_all()
+        if state in (State.IDLE, State.STOPPING):
+            self._bury(instance)
+
+    def on_orphaned(self, instance: Instance) -> None:
+        """Its zygote is gone. If it serves it may finish; `release` sees to the rest."""
+        with self._lock:
+            if instance.state is not State.IDLE:
+                return
+            self._idle.remove(instance)
+            instance.advance(Trigger.STOP)
+            self._plan_top_up()
+        self.dismiss(instance, "orphaned")
+
+    def _bury(self, instance: Instance) -> None:
+        """Let go of one that has ended; one that has not, as far as we know, is kept in sight."""
+        with self._lock:
+            if instance.exit is None or instance.state in (State.DEAD, State.LEASED):
+                return
+            instance.advance(Trigger.EXITED)
+            self._live.discard(instance)
+            self._changed.notify_all()
+        self._supervisor.dispose(instance)
+        self._leave_if_empty()
+
+    def _expire(self) -> None:
+        """On the supervisor's thread: retire who has been idle for too long."""
+        with self._lock:
+            self._expiry_planned = False
+            now = time.monotonic_ns()
+            warm = now - self._used_ns < self._scaling.idle_ns
+            oldest_first = sorted(self._idle, key=lambda instance: instance.idle_since_ns)
+            surplus = self._scaling.surplus(
+                [instance.idle_since_ns for instance in oldest_first],
+                self._serving,
+                now,
+                warm=warm,
+            )
+            leaving = oldest_first[:surplus]
+            for instance in leaving:
+                self._idle.remove(instance)
+                instance.advance(Trigger.STOP)
+            for instance in self._idle:
+                if instance.idle_since_ns + self._scaling.idle_ns <= now:
+                    instance.idle_since_ns = now  # kept on purpose: look again in a while
+            self._plan_expiry()
+            asleep = not self._idle and not self._serving and not self._warming
+        for instance in leaving:
+            self.dismiss(instance, "idle")
+        if asleep:
+            self.hang_up_zygote()
+
+    def close(self, end: Leave) -> None:
+        """No more leases; idle ones go, serving ones when they are released."""
+        with self._lock:
+            if self._end is not None and end is not Leave.CLOSED:
+                return
+            self._end = end
+            leaving, self._idle = self._idle, []
+            for instance in leaving:
+                instance.advance(Trigger.STOP)
+            self._hand_out()
+            self._changed.notify_all()
+        for instance in leaving:
+            self.dismiss(instance, "replaced" if end is Leave.MOVED else "closed")
+        self._leave_if_empty()
+
+    def _leave_if_empty(self) -> None:
+        """The last one of a closed pool turns off the light."""
+        with self._lock:
+            empty = not (self._live or self._warming or self._serving)
+            leave = self._end is not None and empty
+        if leave:
+            self.hang_up_zygote()
+
+    def forget(self) -> None:
+        """In a forked child of the host: close the child's copies of our descriptors."""
+        for instance in self._live:
+            instance.close()
+        if self._zygote is not None:
+            self._zygote.forget()
+
+    def hang_up_zygote(self) -> None:
+        with self._zygote_lock:
+            zygote, self._zygote = self._zygote, None
+        if zygote is not None:
+            zygote.hang_up()
+
+    def wait_until_unused(self, within_s: float | None) -> bool:
+        """Is nobody served any more, within that time?"""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._serving, within_s)
+
+    def wait_until_empty(self, within_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._live and not self._warming, within_s)
+
+    def live_instances(self) -> list[Instance]:
+        with self._lock:
+            return list(self._live)
+
+    # -- telling -------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        with self._lock:
+            return {
+                "idle": len(self._idle),
+                "serving": self._serving,
+                "warming": self._warming,
+                "processes": len(self._live),
+                "waiting": len(self._waiters),
+            }
+
+
+_IN_GOOD_ORDER: Final = frozenset({"closed", "idle", "replaced", "unregistered", "worn_out"})

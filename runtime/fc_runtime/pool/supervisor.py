@@ -1,0 +1,261 @@
+"""
+The one thread that hears from the zygotes, keeps time, and is otherwise asleep.
+
+It reads control sockets and runs what was asked for at an instant; it never waits for a handler,
+never runs user code, and never forks. What takes time goes to `background` threads.
+"""
+
+import heapq
+import itertools
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from fc_runtime.errors import InternalError
+from fc_runtime.isolation.tiers import Isolation
+from fc_runtime.pool.events import EXPECTED_STOPS, Log
+from fc_runtime.pool.instance import Exit, Instance
+from fc_runtime.pool.lifecycle import State
+from fc_runtime.pool.threads import Threads
+from fc_runtime.pool.zygote import Zygote
+from fc_worker import messages as m
+
+GONE_WITHIN_S: Final = 5.0  # a killed tree that is not gone by then is reported, not waited for
+BACKGROUND_THREADS: Final = 4
+
+
+class Supervisor:
+    def __init__(self, isolation: Isolation, log: Log) -> None:
+        self.isolation = isolation
+        self.log = log
+        self.background = Threads("fc-runtime-background", BACKGROUND_THREADS)
+        self.kills = 0
+        self.survivors = 0
+        self._zygotes: dict[int, Zygote] = {}
+        self._tasks: deque[Callable[[], None]] = deque()
+        self._timers: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    # -- asked from any thread -----------------------------------------------------------------
+
+    def watch(self, zygote: Zygote) -> None:
+        """Hear *zygote* from now on. Starts the thread if this is the first."""
+        with self._lock:
+            self._zygotes[zygote.fileno()] = zygote
+            self._epoll.register(zygote.fileno(), select.EPOLLIN)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="fc-runtime-supervisor", daemon=True
+                )
+                self._thread.start()
+
+    def after(self, seconds: float, task: Callable[[], None]) -> None:
+        """Run *task*, which must be short, on this thread, in *seconds* from now."""
+        at = time.monotonic_ns() + int(seconds * 1e9)
+
+        def add() -> None:
+            heapq.heappush(self._timers, (at, next(self._order), task))
+
+        self._post(add)
+
+    def end(self, instance: Instance, reason: str) -> Exit | None:
+        """
+        End the whole tree of *instance* and wait, for a bounded time, until it is verified gone;
+        how it ended, None if it did not. The caller holds it, or has made it STOPPING.
+        """
+        instance.stop_reason = instance.stop_reason or reason
+        self.kills += 1
+        channel = instance.channel
+        if channel.pid is None and not instance.exited.wait(GONE_WITHIN_S):
+            instance.zygote.kill()  # it does not even fork: stuck in a preload
+        if channel.pid is not None:
+            self.isolation.kill_tree(channel.pid, channel.pidfd)
+        ending = self.wait_for_exit(instance)
+        if ending is None:
+            self.survivors += 1
+            self.log.warning(
+                "instance.survived", instance=instance.id, pid=channel.pid, reason=reason
+            )
+        return ending
+
+    def wait_for_exit(self, instance: Instance) -> Exit | None:
+        """Until the zygote has reported its exit, or the pidfd where there is no zygote any more."""
+        until = time.monotonic() + GONE_WITHIN_S
+        while not instance.exited.wait(0.05 if instance.zygote.gone else GONE_WITHIN_S):
+            if instance.zygote.gone and instance.channel.process_ended():
+                instance.exit = Exit(None, reason="its zygote was gone")
+                instance.exited.set()
+            elif time.monotonic() > until:
+                return None
+        return instance.exit
+
+    def dispose(self, instance: Instance) -> None:
+        """Let go of descriptors and pid of an instance that has ended and that nobody holds."""
+        if instance.disposed:
+            return
+        instance.disposed = True
+        instance.zygote.reap(instance)
+        instance.close()
+        ending = instance.exit
+        say = self.log.info if instance.stop_reason in EXPECTED_STOPS else self.log.warning
+        say(
+            "instance.exited",
+            cause=instance.stop_reason or "died",
+            function=instance.pool.function.name,
+            instance=instance.id,
+            exit_code=None if ending is None else ending.code,
+            swept=0 if ending is None else ending.swept,
+            age_s=round((time.monotonic_ns() - instance.born_ns) / 1e9, 3),
+            invocations=instance.invocations,
+        )
+
+    def stop(self) -> None:
+        """End the thread. All zygotes are gone by then."""
+        with self._lock:
+            self._stopping = True
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            self._post(lambda: None)
+            thread.join(GONE_WITHIN_S)
+        self.forget()
+
+    def forget(self) -> None:
+        """Close our own descriptors; in a forked child of the host, the child's copies."""
+        with suppress(OSError):
+            self._epoll.close()
+        if self._wake >= 0:
+            os.close(self._wake)
+            self._wake = -1
+
+    def wait_for_zygotes(self, within_s: float) -> bool:
+        """Are all zygotes gone within that time?"""
+        until = time.monotonic() + within_s
+        while self._zygotes and time.monotonic() < until:
+            gone = threading.Event()
+            self._post(gone.set)
+            gone.wait(until - time.monotonic())
+            with self._lock:
+                waiting = list(self._zygotes.values())
+            for zygote in waiting:
+                zygote.wait(until - time.monotonic())
+        return not self._zygotes
+
+    # -- the thread ----------------------------------------------------------------------------
+
+    def _post(self, task: Callable[[], None]) -> None:
+        self._tasks.append(task)
+        with suppress(OSError):  # closed: then nobody is interested in tasks
+            os.eventfd_write(self._wake, 1)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                ready = self._epoll.poll(self._sleep_s())
+            except (ValueError, OSError):
+                return  # closed
+            for fd, _ in ready:
+                if fd == self._wake:
+                    os.eventfd_read(self._wake)
+                else:
+                    self._guarded(partial(self._hear, fd))
+            while self._tasks:
+                self._guarded(self._tasks.popleft())
+            now = time.monotonic_ns()
+            while self._timers and self._timers[0][0] <= now:
+                self._guarded(heapq.heappop(self._timers)[2])
+
+    def _guarded(self, task: Callable[[], None]) -> None:
+        """A bug in one task is shown, as any thread's would be, and does not end the others."""
+        try:
+            task()
+        except Exception:  # noqa: BLE001
+            kind, error, traceback = sys.exc_info()
+            told = threading.ExceptHookArgs((kind or Exception, error, traceback, self._thread))
+            threading.excepthook(told)
+
+    def _sleep_s(self) -> float | None:
+        if not self._timers:
+            return None
+        return max(0.0, (self._timers[0][0] - time.monotonic_ns()) / 1e9)
+
+    def _hear(self, fd: int) -> None:
+        zygote = self._zygotes.get(fd)
+        if zygote is None:
+            return
+        heard = zygote.messages()
+        if heard is None:
+            self._lose(fd, zygote)
+            return
+        for message, descriptors in heard:
+            self._take(zygote, message, descriptors)
+
+    def _take(self, zygote: Zygote, message: dict[str, Any], descriptors: list[int]) -> None:
+        if message[m.OP] == m.UP:
+            zygote.thread_source = message["threads"]
+            if message["failed"] or message["threads"]:
+                self.log.warning(
+                    "zygote.limited",
+                    pid=zygote.pid,
+                    preload_failed=message["failed"],
+                    threads_started_by=message["threads"],
+                )
+            return
+        instance = zygote.instances.get(message["id"])
+        if instance is None:  # given up before it was born; the zygote ends it with itself
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return
+        match message[m.OP]:
+            case m.FORKED:
+                instance.channel.adopt(message["pid"], descriptors[0])
+                self.log.debug(
+                    "instance.started",
+                    function=instance.pool.function.name,
+                    instance=instance.id,
+                    pid=message["pid"],
+                )
+                if instance.state is State.STOPPING:
+                    with suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(descriptors[0], signal.SIGKILL)
+            case m.FORK_FAILED:
+                self._note_exit(instance, Exit(None, reason=f"cannot fork: {message['error']}"))
+            case m.EXITED:
+                ending = Exit(message["code"], message["swept"], tuple(message["left"]))
+                if ending.survivors:
+                    self.survivors += len(ending.survivors)
+                    self.log.warning("instance.left_survivors", pids=ending.survivors)
+                self._note_exit(instance, ending)
+            case _:
+                raise InternalError(f"a zygote said {message[m.OP]!r}")
+
+    def _note_exit(self, instance: Instance, ending: Exit) -> None:
+        instance.exit = ending
+        instance.exited.set()
+        instance.pool.on_exit(instance)
+
+    def _lose(self, fd: int, zygote: Zygote) -> None:
+        """It ended, told to or not: what it has forked lives on without it."""
+        with self._lock:
+            self._epoll.unregister(fd)
+            del self._zygotes[fd]
+        zygote.close()
+        self.log.info("zygote.exited", pid=zygote.pid, instances=len(zygote.instances))
+        for instance in list(zygote.instances.values()):
+            if instance.channel.pid is None and instance.exit is None:
+                self._note_exit(instance, Exit(None, reason="the zygote ended before it forked"))
+            elif instance.exit is None:
+                instance.pool.on_orphaned(instance)

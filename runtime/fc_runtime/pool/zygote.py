@@ -1,0 +1,197 @@
+"""
+Our end of a zygote: exec it fresh, and speak over its control socket.
+
+Started with ``subprocess`` (vfork and exec, so the host's threads and locks do not matter), in a
+session of its own, with no descriptor of the host but the socket and a pidfd of the host itself.
+Reaped through its own pid only: the host's SIGCHLD and its other children are not ours (D12).
+"""
+
+import array
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+
+import fc_worker
+from fc_runtime.errors import InternalError, OverloadedError
+from fc_worker import messages as m
+
+if TYPE_CHECKING:
+    from fc_runtime.pool.instance import Instance
+
+_HOME: Final = str(Path(fc_worker.__file__).parent.parent)
+_BOOT: Final = (
+    f"import sys; path = {_HOME!r}; fresh = path not in sys.path; "
+    "fresh and sys.path.insert(0, path); import fc_worker.zygote; "
+    "fresh and sys.path.remove(path); fc_worker.zygote.main()"
+)
+_LAST_MOMENTS_MS: Final = 1000  # between closing its socket and having exited
+
+
+class Zygote:
+    """One zygote process. `spawn` and `reap` may be called from any thread."""
+
+    def __init__(self, config: m.WorkerConfig) -> None:
+        """Raises OverloadedError if the host has no room for another process or descriptor."""
+        if not sys.executable:
+            raise InternalError("sys.executable is empty: there is no interpreter to start")
+        self._lock = threading.Lock()
+        self.instances: dict[int, Instance] = {}  # that it has been asked for and are not disposed
+        self.gone = False
+        self.ended = threading.Event()
+        self.thread_source: str | None = None
+        packed = msgpack.packb({m.OP: m.CONFIGURE, "config": config.to_map()})
+        host_pidfd = -1
+        ours, theirs = _socket_pair()
+        try:
+            host_pidfd = os.pidfd_open(os.getpid())
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-W", "ignore", "-c", _BOOT),
+                    *(str(theirs.fileno()), str(host_pidfd)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL if not _debug() else None,
+                cwd="/",
+                env=_environment(config),
+                pass_fds=(theirs.fileno(), host_pidfd),
+                start_new_session=True,
+            )
+            ours.send(packed)
+        except OSError as error:
+            ours.close()
+            raise OverloadedError(f"cannot start a process: {error}") from error
+        finally:
+            theirs.close()
+            if host_pidfd >= 0:
+                os.close(host_pidfd)
+        self.pid = process.pid
+        process.returncode = 0  # reaped here, by its pid: Popen shall neither do it nor complain
+        self._pidfd = os.pidfd_open(self.pid)
+        self._socket = ours
+        ours.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def spawn(self, instance: "Instance", descriptors: Sequence[int]) -> None:
+        """Ask for an instance. Raises OSError if the zygote cannot be asked."""
+        with self._lock:
+            if self.gone:
+                raise ConnectionResetError("the zygote is gone")
+            self.instances[instance.id] = instance
+            try:
+                self._send({m.OP: m.SPAWN, "id": instance.id}, descriptors)
+            except OSError:
+                del self.instances[instance.id]
+                raise
+
+    def reap(self, instance: "Instance") -> None:
+        """Its pid means nothing to us any more."""
+        with self._lock:
+            self.instances.pop(instance.id, None)
+            if self.gone or instance.exit is None or instance.channel.pid is None:
+                return
+            with suppress(OSError):  # then it is going, and so is the zombie
+                self._send({m.OP: m.REAP, "id": instance.id}, ())
+
+    def messages(self) -> list[tuple[dict[str, Any], list[int]]] | None:
+        """What it has said, with descriptors; None once it is gone. The supervisor's thread only."""
+        heard: list[tuple[dict[str, Any], list[int]]] = []
+        while True:
+            try:
+                data, ancillary, _, _ = self._socket.recvmsg(
+                    m.MAX_DATAGRAM_BYTES, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                return heard
+            except ConnectionResetError:
+                data, ancillary = b"", []
+            if not data:
+                return heard or None  # what was said before the end is heard first
+            descriptors = array.array("i")
+            for _, kind, content in ancillary:
+                if kind == socket.SCM_RIGHTS:
+                    descriptors.frombytes(content)
+            heard.append((msgpack.unpackb(data), list(descriptors)))
+
+    def hang_up(self) -> None:
+        """It ends every tree of its own, then itself."""
+        with self._lock, suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def kill(self) -> None:
+        """For a zygote that does not answer. Its instances live on until told otherwise."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def wait(self, within_s: float) -> None:
+        """Until it has exited, at most *within_s* seconds."""
+        with self._lock:
+            if self.gone:
+                return
+            poller = select.poll()
+            poller.register(self._pidfd, select.POLLIN)
+        poller.poll(max(0.0, within_s) * 1000)
+
+    def close(self) -> None:
+        """After it said it is gone: reap it."""
+        with self._lock:
+            if self.gone:
+                return
+            self.gone = True
+            self._socket.close()
+            poller = select.poll()
+            poller.register(self._pidfd, select.POLLIN)
+            if not poller.poll(_LAST_MOMENTS_MS):
+                self.kill()
+            with suppress(ChildProcessError):  # a host that ignores SIGCHLD, or waits for anybody
+                os.waitpid(self.pid, 0)
+            os.close(self._pidfd)
+        self.ended.set()
+
+    def forget(self) -> None:
+        """In a forked child of the host: let go of what is the parent's."""
+        with suppress(OSError):
+            self._socket.close()
+            os.close(self._pidfd)
+
+    def _send(self, message: dict[str, Any], descriptors: Sequence[int]) -> None:
+        socket.send_fds(self._socket, [msgpack.packb(message)], list(descriptors))
+
+
+def _socket_pair() -> tuple[socket.socket, socket.socket]:
+    try:
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError as error:
+        raise OverloadedError(f"cannot start a process: {error}") from error
+
+
+def _environment(config: m.WorkerConfig) -> dict[str, str]:
+    """
+    Nothing of the host's. The dynamic loader reads its path only at exec, so that has to be right
+    here (spec 9.B); everything else is set in the worker.
+    """
+    libraries = [config.code, f"{config.code}/lib", "/usr/local/lib"]
+    libraries += [f"{layer}/lib" for layer in config.layers]
+    return {
+        "LANG": "C.UTF-8",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PYTHONIOENCODING": "utf-8:surrogateescape",
+        "LD_LIBRARY_PATH": ":".join([*libraries, "/opt/lib"]),
+        **{key: value for key, value in config.environment.items() if key.startswith("LD_")},
+    }
+
+
+def _debug() -> bool:
+    return bool(os.environ.get("FC_RUNTIME_DEBUG"))

@@ -1,0 +1,325 @@
+"""
+The face for ordinary programs: `Runtime`, with `invoke` in the caller's own thread.
+
+One invocation: name to pool, event to bytes (`Core.request`) → an instance (`Pool.lease`) → its
+bytes there and back (`drive_sync`) → what came of it (`Serving.conclude`).
+"""
+
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Final, Self
+
+from fc_runtime.credentials import Credentials
+from fc_runtime.dispatch.drive_sync import drive
+from fc_runtime.errors import (
+    InvalidFunctionError,
+    OverloadedError,
+    RuntimeClosedError,
+)
+from fc_runtime.function import Function
+from fc_runtime.outcome import Result
+from fc_runtime.pool.core import NOTHING, Core
+from fc_runtime.pool.events import SILENCE, Log
+from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.pool import Grant, Leave, Pool, Waiter
+from fc_runtime.pool.serving import STARTS, Declined, Request, Serving
+
+MiB: Final = 1024 * 1024
+
+
+class _ThreadWaiter:
+    """A caller asleep on a lock that whoever gives him something opens."""
+
+    __slots__ = ("_gate", "grant")
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self.grant: Grant | None = None
+
+    def offer(self, grant: Grant) -> bool:
+        self.grant = grant
+        self._gate.release()
+        return True
+
+    def wait(self, pool: Pool) -> Grant:
+        try:
+            self._gate.acquire()
+        except BaseException:  # Ctrl-C while queueing: leave the queue, or give back
+            pool.withdraw(self, self.grant)
+            raise
+        if self.grant is None:
+            raise AssertionError("woken without a grant")
+        return self.grant
+
+
+class Runtime:
+    """
+    Runs handlers in a warm pool of worker processes. Thread-safe; one for a program is enough.
+
+    Making one is cheap: processes start with the first invocation or `warm`. Close it, or use it
+    in a ``with``: leaving waits for what is running (each bounded by its own timeout).
+
+    Args:
+        isolation: ``auto`` (the best tier of this host) or ``portable``.
+        max_queue: callers that may wait for one function before `OverloadedError`.
+        max_event_bytes: bytes of one event; FC's own limit is 32 MiB (spec 12).
+        max_response_bytes: bytes of one encoded result.
+        placement: wake a worker on its caller's CPU (docs/adr/0007).
+        region: for ``context.region`` and ``FC_REGION``.
+        account_id: for ``context.account_id`` and ``FC_ACCOUNT_ID``.
+        log: a structlog logger for what the supervisor does; None says nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        isolation: str = "auto",
+        max_queue: int = 1000,
+        max_event_bytes: int = 32 * MiB,
+        max_response_bytes: int = 32 * MiB,
+        placement: bool = True,
+        region: str = "",
+        account_id: str = "",
+        log: Log | None = None,
+    ) -> None:
+        for name, value in (
+            ("max_queue", max_queue),
+            ("max_event_bytes", max_event_bytes),
+            ("max_response_bytes", max_response_bytes),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+                raise InvalidFunctionError(name, value, "a whole number from 0 to 2147483647")
+        self._core = Core(
+            isolation=isolation,
+            max_queue=max_queue,
+            max_event_bytes=max_event_bytes,
+            max_response_bytes=max_response_bytes,
+            placement=placement,
+            region=region,
+            account_id=account_id,
+            log=SILENCE if log is None else log,
+        )
+        # Dropped without close, or interpreter exit: nothing may be left running.
+        self._finalizer = weakref.finalize(self, self._core.close, 0.0)
+
+    # -- functions -----------------------------------------------------------------------------
+
+    def register(self, function: Function | str, /, **options: Any) -> Function:
+        """
+        Make a function known, or replace it: running calls end on the old, new ones start on the
+        new. Takes a `Function`, or its name and the other fields as keywords.
+
+        Raises: InvalidFunctionError, which names field, value and mend. RuntimeClosedError.
+        """
+        if isinstance(function, Function):
+            if options:
+                raise InvalidFunctionError(next(iter(options)), "…", "set it in the Function")
+        else:
+            function = Function.made_from(function, options)
+        self._core.register(function)
+        return function
+
+    def unregister(self, name: str) -> None:
+        """Forget a function; running calls end, waiting ones are refused. FunctionNotFoundError."""
+        self._core.unregister(name)
+
+    def functions(self) -> dict[str, Function]:
+        """What is registered, by name."""
+        return self._core.functions()
+
+    def warm(self, name: str, n: int = 1) -> None:
+        """
+        Return when *n* instances are up, ready or already serving.
+
+        Raises InitializationError if one does not come up, OverloadedError if there is no room.
+        """
+        pool = self._core.pool(name)
+        most = pool.function.max_instances
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most:
+            raise InvalidFunctionError("n", n, f"from 1 to max_instances, {most}")
+        failure = pool.wait_until_warm(n, pool.function.initialization_timeout + 10.0)
+        if failure is not None:
+            failure.raise_for_outcome()
+
+    # -- invocations ---------------------------------------------------------------------------
+
+    def invoke(
+        self,
+        name: str,
+        event: bytes | bytearray | memoryview | str = b"",
+        *,
+        json: Any = NOTHING,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        credentials: Credentials | None = None,
+        check: bool = True,
+    ) -> Result:
+        """
+        Run function *name* once on a warm instance and hand back what it returned.
+
+        Args:
+            event: what the handler gets, as bytes; str is encoded as UTF-8.
+            json: instead of *event*, a value to be encoded as JSON.
+            timeout: seconds of handler time, never longer than the function's own.
+            request_id: for ``context.request_id``; made up if None.
+            credentials: for this invocation only, instead of the function's.
+            check: raise the outcome's error; False hands back the `Result` whatever happened.
+
+        Raises: RefusedError subclasses: no handler code ran, a retry is safe. InvocationError
+            subclasses: handler code ran, ``.result`` tells all. InternalError: our bug.
+        Cost: one pipe round trip in the calling thread; see ``benchmarks/warm_call.py``.
+        """
+        core = self._core
+        request = core.request(
+            name,
+            event,
+            json_value=json,
+            timeout=timeout,
+            request_id=request_id,
+            credentials=credentials,
+        )
+        for _ in range(STARTS):
+            grant = request.pool.lease(_ThreadWaiter)
+            if isinstance(grant, _ThreadWaiter):
+                grant = grant.wait(request.pool)
+            if type(grant) is Instance:
+                serving = Serving(core, request, grant, cold=False)
+            elif grant is Leave.START:
+                serving = Serving(core, request, start(request.pool), cold=True)
+            elif grant is Leave.MOVED:
+                request.pool = core.pool(name)
+                continue
+            else:
+                result = refusal(request, grant)
+                return result.raise_for_outcome() if check else result
+            try:
+                ending = drive(serving.call)
+            except BaseException:
+                serving.abandon()
+                raise
+            try:
+                result = serving.conclude(ending)
+            except Declined as declined:
+                request.last_refusal = str(declined)
+                continue
+            return result.raise_for_outcome() if check else result
+        raise OverloadedError(f"{name}: no instance would take it: {request.last_refusal}")
+
+    def submit(
+        self,
+        name: str,
+        event: bytes | bytearray | memoryview | str = b"",
+        **options: Any,
+    ) -> "Future[Result]":
+        """
+        As `invoke`, in the background. Refusals are in the future too; cancelling works until it
+        has begun.
+        """
+        self._core.check_open()
+        future: Future[Result] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = self.invoke(name, event, **options)
+            except BaseException as error:  # noqa: BLE001 (the future carries it, whatever it is)
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._core.submitted.run(run)
+        return future
+
+    def map(
+        self,
+        name: str,
+        events: Iterable[bytes | bytearray | memoryview | str],
+        *,
+        concurrency: int | None = None,
+        **options: Any,
+    ) -> Iterator[Result]:
+        """
+        Results in the order of *events*, at most *concurrency* of them under way (None: as many
+        as the function has instances). Takes from *events* only as results are taken.
+        """
+        if concurrency is None:
+            concurrency = self._core.pool(name).function.max_instances
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise InvalidFunctionError("concurrency", concurrency, "a whole number from 1")
+        return self._map(name, iter(events), concurrency, options)
+
+    def _map(
+        self,
+        name: str,
+        events: Iterator[bytes | bytearray | memoryview | str],
+        concurrency: int,
+        options: dict[str, Any],
+    ) -> Iterator[Result]:
+        under_way: list[Future[Result]] = []
+        try:
+            for event in events:
+                under_way.append(self.submit(name, event, **options))
+                if len(under_way) >= concurrency:
+                    yield under_way.pop(0).result()
+            while under_way:
+                yield under_way.pop(0).result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+    # -- the rest ------------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, Any]:
+        """Counters and gauges, JSON-able; see docs/operations.md."""
+        return self._core.stats()
+
+    def close(self, drain: float | None = None) -> None:
+        """
+        End everything, and return when it is gone. Callers who wait in a queue are refused.
+
+        Args:
+            drain: seconds that running invocations may still take, then they are killed. None:
+                as long as their own timeouts let them.
+        """
+        self._core.close(drain)
+        self._finalizer.detach()
+
+    def __enter__(self) -> Self:
+        self._core.check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Ctrl-C, or an exit under way: nobody wants to wait for handlers now.
+        in_a_hurry = kind is not None and not issubclass(kind, Exception)
+        self.close(0.0 if in_a_hurry else None)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._core.closed else "open"
+        return f"<{type(self).__name__} {state}, {len(self._core.functions())} functions>"
+
+
+def start(pool: Pool) -> Instance:
+    """A new instance for the caller, whose place is kept; freed again if there is no room."""
+    try:
+        return pool.start_instance()
+    except BaseException:
+        pool.cancel_start()
+        raise
+
+
+def refusal(request: Request, grant: Grant | Waiter | Leave) -> Result:
+    """What to answer when there is no instance to be had. Raises RuntimeClosedError."""
+    if isinstance(grant, Result):
+        return request.same_failure(grant)
+    raise RuntimeClosedError(f"{request.pool.function.name}: closed or unregistered meanwhile")
+

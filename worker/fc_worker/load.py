@@ -1,0 +1,178 @@
+"""
+From a handler string to a function: ``dir/index.handler`` as Function Compute reads it.
+
+The module is *found* in the code directory only, one name after the other and without importing
+parent packages, and then *named* by the whole text before the last dot (``dir/index``, slashes
+kept). If that name is in `sys.modules` already, that module is used, whatever was found: a user
+file called ``json.py`` loses to the standard library's. All that fails here is one of five error
+types with a flat stack trace, unlike what fails later (spec 1.A, 5.A).
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    ModuleSpec,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
+from importlib.util import module_from_spec, spec_from_file_location
+from types import ModuleType, TracebackType
+from typing import Any, Final
+
+from fc_worker import respond
+
+_LIBRARIES: Final = f"python/lib/python{sys.version_info.major}.{sys.version_info.minor}"
+_KINDS: Final[tuple[tuple[Any, list[str]], ...]] = (
+    (ExtensionFileLoader, EXTENSION_SUFFIXES),
+    (SourceFileLoader, SOURCE_SUFFIXES),
+    (SourcelessFileLoader, BYTECODE_SUFFIXES),
+)
+
+
+class LoadError(Exception):
+    """
+    The handler string names nothing that can be called.
+
+    ``error_type`` is one of ImportModuleError, UserCodeSyntaxError, UserCodeError,
+    InvalidHandleName, HandlerNotFound (spec 5.A). ``traceback`` is for people and shows where the
+    user's module failed. All texts are bounded and encodable; `body` is what the caller gets.
+    """
+
+    def __init__(self, error_type: str, error_message: str, cause: Exception) -> None:
+        super().__init__(error_message)
+        self.error_type = error_type
+        self.error_message = respond.encodable(error_message)
+        self.stack_trace = _flat_stack_trace(cause)
+        self.traceback = respond.traceback_text(cause, _without_ours(cause.__traceback__))
+
+    def details(self) -> dict[str, Any]:
+        """What Function Compute logs as this dict's repr, and answers as JSON."""
+        return respond.error_details(self.error_type, self.error_message, self.stack_trace)
+
+    def body(self) -> bytes:
+        """The error body: JSON, sorted, 4 spaces, UTF-8 (spec 5.A)."""
+        return respond.error_body(self.details())
+
+
+class Loader:
+    """Loads from one code directory. Modules and functions are looked up once (spec 1.12)."""
+
+    def __init__(self, code_dir: str) -> None:
+        self._code_dir = os.path.abspath(code_dir)  # noqa: PTH100 (pathlib takes 4 ms to import)
+        self._modules: dict[str, ModuleType] = {}
+        self._functions: dict[str, Callable[..., object]] = {}
+
+    def load(self, handler: str) -> Callable[..., object]:
+        """
+        The object that *handler* names, importing its module on the first call.
+
+        It is not asked whether it can be called: calling it will say so (spec 1.A, last row).
+        Raises: LoadError; what a module's ``__getattr__`` raises other than AttributeError; any
+            BaseException that is no Exception, such as SystemExit at import (spec 1.13).
+        """
+        if handler in self._functions:
+            return self._functions[handler]
+        try:
+            module_name, name = handler.rsplit(".", 1)
+        except ValueError as error:
+            raise LoadError("InvalidHandleName", f"Invalid handler '{handler}'", error) from error
+        module = self._module(module_name)
+        try:
+            function: Callable[..., object] = getattr(module, name)
+        except AttributeError as error:
+            message = f"Handler '{name}' is missing on module '{module_name}'"
+            raise LoadError("HandlerNotFound", message, error) from error
+        self._functions[handler] = function
+        return function
+
+    def _module(self, name: str) -> ModuleType:
+        if name not in self._modules:
+            try:
+                spec = self._find(name)
+                self._modules[name] = sys.modules[name] if name in sys.modules else _execute(spec)
+            except Exception as error:
+                raise _import_failure(error, name) from error
+        return self._modules[name]
+
+    def _find(self, name: str) -> ModuleSpec:
+        folder, _, dotted = name.rpartition("/")
+        place = os.path.normpath(os.path.join(self._code_dir, folder))  # noqa: PTH118
+        inside = place == self._code_dir or place.startswith(self._code_dir + os.sep)
+        for segment in dotted.split("."):
+            # A finder of our own: those of sys.path may remember the folder as it was before.
+            found = FileFinder(place, *_KINDS).find_spec(segment) if inside else None
+            if found is None or found.origin is None:  # a folder alone is no package here
+                raise ImportError(f"No module named {segment!r}", name=segment)
+            location = found.origin
+            # Below a plain file the next finder will find nothing.
+            place = next(iter(found.submodule_search_locations or ()), location)
+        # Never None for a suffix that the finder has just accepted.
+        return spec_from_file_location(name, location)  # type: ignore[return-value]
+
+
+def prepare_sys_path(code_dir: str, layers: Iterable[str]) -> None:
+    """
+    Put code directory, layers and ``/opt`` before what `sys.path` has, each entry once.
+
+    Args:
+        code_dir: absolute path, becomes ``sys.path[0]``.
+        layers: absolute paths of unpacked layers, first one first.
+    Source: spec 1.B.
+    """
+    first = [code_dir]
+    for root in (*layers, "/opt"):
+        first += [f"{root}/{_LIBRARIES}/site-packages", f"{root}/python"]
+    sys.path[:] = dict.fromkeys([*first, *sys.path])
+
+
+def _execute(spec: ModuleSpec) -> ModuleType:
+    """Run the module. It is in `sys.modules` meanwhile and, unless it fails, for good."""
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)  # type: ignore[union-attr]  # a file's spec has one
+    except BaseException:
+        sys.modules.pop(spec.name, None)
+        raise
+    return sys.modules.get(spec.name, module)  # some modules put another object in their place
+
+
+def _import_failure(error: Exception, module_name: str) -> LoadError:
+    # Order and quirk are Function Compute's: any ValueError blames the handler string.
+    if isinstance(error, ImportError):
+        return LoadError("ImportModuleError", f"Unable to import module '{module_name}'", error)
+    if isinstance(error, SyntaxError):
+        return LoadError("UserCodeSyntaxError", f"Syntax error in module '{module_name}'", error)
+    if isinstance(error, ValueError):
+        return LoadError("InvalidHandleName", f"Invalid handler '{module_name}'", error)
+    message = f"Module initialization error: '{respond.message_of(error)}'"
+    return LoadError("UserCodeError", message, error)
+
+
+def _flat_stack_trace(error: Exception) -> list[str]:
+    """
+    The end of *error*'s traceback, carets taken out, its first part cut at every comma: meant for
+    the place of a syntax error, but done to every message.
+    """
+    first, *rest = respond.exception_lines(error)
+    parts = first.replace("\n", ",").split(",")
+    for text in rest:
+        parts += text.split("\n")
+    stripped = (respond.encodable(part).replace("^", "").strip() for part in parts)
+    return [part for part in stripped if part]
+
+
+def _without_ours(step: TracebackType | None) -> TracebackType | None:
+    """The traceback from the first frame on that is neither ours nor the import system's."""
+    while step is not None:
+        file_name = step.tb_frame.f_code.co_filename
+        if file_name != __file__ and not file_name.startswith("<frozen importlib"):
+            break
+        step = step.tb_next
+    return step

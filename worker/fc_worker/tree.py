@@ -1,0 +1,138 @@
+"""
+Process trees, by /proc: who descends from whom, and how to end them all.
+
+Every worker is a child subreaper, so whatever its handler starts, double-forked daemons
+included, stays below it while it lives, and falls to the zygote when it dies. Shared with the
+supervisor, which has to do the same when a zygote is gone.
+
+A tree is ended top down in two passes: stop everybody first, until a walk finds nobody new (a
+stopped process cannot fork), then kill. Killing while walking would race with every fork.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Final
+
+_HAS_CHILDREN_FILES: Final = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110
+
+
+def children(pid: int) -> list[int]:
+    """Direct children of *pid*, zombies included; empty when it is gone."""
+    found: list[int] = []
+    if not _HAS_CHILDREN_FILES:
+        return _children_by_scan(pid)
+    with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with (
+                suppress(FileNotFoundError, ProcessLookupError),
+                open(f"/proc/{pid}/task/{thread}/children", "rb") as file,
+            ):
+                found += map(int, file.read().split())
+    return found
+
+
+def _children_by_scan(pid: int) -> list[int]:
+    """The same on a kernel without CONFIG_PROC_CHILDREN: parent pids of everybody."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with (
+                suppress(FileNotFoundError, ProcessLookupError),
+                open(f"/proc/{name}/stat", "rb") as file,
+            ):
+                if int(file.read().rpartition(b")")[2].split()[1]) == pid:
+                    found.append(int(name))
+    return found
+
+
+def descendants(pid: int, spare: Collection[int] = ()) -> list[int]:
+    """Everybody below *pid*, without *spare* and whoever is below those."""
+    found: list[int] = []
+    todo = [pid]
+    seen = {pid, *spare}
+    while todo:
+        for child in children(todo.pop()):
+            if child not in seen:
+                seen.add(child)
+                found.append(child)
+                todo.append(child)
+    return found
+
+
+def is_zombie(pid: int) -> bool:
+    """Is *pid* dead but not yet waited for, or gone?"""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in b"ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def kill_descendants(pid: int, spare: Collection[int] = (), within_s: float = 0.25) -> int:
+    """
+    Stop, then kill, everybody below *pid*; how many processes there were.
+
+    *within_s* bounds the first pass: against a fork loop that outruns it, what has been found by
+    then is killed and the caller looks again. *pid* itself should be stopped, or be the caller.
+    """
+    stopped: set[int] = set()
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        fresh = [found for found in descendants(pid, spare) if found not in stopped]
+        if not fresh:
+            break
+        for found in fresh:
+            _signal(found, signal.SIGSTOP)
+        stopped.update(fresh)
+    alive = 0
+    for found in stopped:
+        alive += not is_zombie(found)
+        _signal(found, signal.SIGKILL)
+    return alive
+
+
+def _signal(pid: int, number: int) -> None:
+    # PermissionError: a set-uid program in the tree; it stays, and is counted as a survivor.
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def sweep_children(known: Collection[int], within_s: float = 2.0) -> tuple[int, list[int]]:
+    """
+    End and reap every child of this process that is not *known*; (killed, survivors).
+
+    For zygotes and for workers: as subreapers they inherit whatever their dead left behind.
+    """
+    killed = 0
+    me = os.getpid()
+    until = time.monotonic() + within_s
+    while True:
+        strays = [child for child in children(me) if child not in known]
+        if not strays:
+            return killed, []
+        if time.monotonic() > until:
+            return killed, strays
+        killed += kill_descendants(me, known)
+        for stray in strays:
+            _reap(stray, until)
+
+
+def _reap(pid: int, until: float) -> None:
+    """Wait for a killed child, on its pidfd, at most *until*."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        import select  # noqa: PLC0415 (a worker that never leaves children never needs it)
+
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        if poller.poll(max(0.0, until - time.monotonic()) * 1000):
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+    finally:
+        os.close(pidfd)

@@ -1,0 +1,153 @@
+"""
+The frame: how bytes are cut on the two pipes of an instance.
+
+    body size   u32   the event, or the result; at most what the reader allows
+    header size u32   a msgpack map; at most `MAX_HEADER_BYTES`
+    invocation  u64   who this frame belongs to; 0 before the first invocation
+    kind        u8    one of `Kind`
+    version     u8    `VERSION`
+    flags       u16   bits, see below
+    headers           msgpack map with short str keys (`messages`)
+    body              raw bytes, never inside the map: no copy through the packer
+
+No I/O and no clock here. Sizes are refused on the prefix, before anything is held: what comes
+from a worker is hostile input. The only error is `WireError`.
+"""
+
+import struct
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+import msgpack
+
+VERSION: Final = 1
+PREFIX: Final = struct.Struct("<IIQBBH")
+PREFIX_BYTES: Final = PREFIX.size
+MAX_HEADER_BYTES: Final = 128 * 1024
+MAX_HEADER_KEYS: Final = 64
+
+LIFT_AFFINITY: Final = 1  # the caller borrowed the worker's CPU mask; put it back first
+
+
+class Kind(IntEnum):
+    INITIALIZE = 1  # to the worker: load the handler, run the initializer
+    READY = 2  # from the worker: it is loaded, or why not
+    INVOKE = 3  # to the worker: one event
+    RESULT = 4  # from the worker: what became of it
+    CHUNK = 5  # kept for streamed results
+
+
+class WireError(Exception):
+    """The peer broke the protocol. Nothing it says after this means anything."""
+
+
+class Frame(NamedTuple):
+    kind: int
+    invocation: int
+    flags: int
+    headers: dict[str, Any]
+    body: bytes
+
+
+_KINDS: Final = frozenset(int(kind) for kind in Kind)
+_pack_map: Final[Callable[[dict[str, Any]], bytes]] = msgpack.Packer(autoreset=True).pack
+
+
+def encode(
+    kind: int, invocation: int, headers: dict[str, Any], body_size: int, flags: int = 0
+) -> bytes:
+    """Prefix and headers of a frame; the body follows as it is, so it is never copied here."""
+    packed = _pack_map(headers)
+    return PREFIX.pack(body_size, len(packed), invocation, kind, VERSION, flags) + packed
+
+
+def _unpack_headers(packed: bytes | memoryview) -> dict[str, Any]:
+    try:
+        headers = msgpack.unpackb(
+            packed,
+            raw=False,
+            strict_map_key=True,
+            max_map_len=MAX_HEADER_KEYS,
+            max_array_len=MAX_HEADER_KEYS,
+            max_ext_len=0,
+        )
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise WireError(f"headers are not a msgpack map: {type(error).__name__}") from error
+    if type(headers) is not dict:
+        raise WireError(f"headers are a {type(headers).__name__}, not a map")
+    return headers
+
+
+class Decoder:
+    """Cuts a stream into frames, however it arrives. One per direction of an instance."""
+
+    __slots__ = ("_max_body", "_need", "_parts", "_size")
+
+    def __init__(self, max_body_bytes: int) -> None:
+        self._max_body = max_body_bytes
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._need = PREFIX_BYTES
+
+    @property
+    def wanted(self) -> int:
+        """Bytes still missing for the next step; a hint for the size of the next read."""
+        return self._need - self._size
+
+    @property
+    def holds_part(self) -> bool:
+        """Is a frame begun and not ended? Then the stream must not end here."""
+        return self._size > 0
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Whole frames completed by *data*. Raises WireError; the decoder is spent after that."""
+        if not self._size and len(data) >= PREFIX_BYTES:
+            # One whole frame in one read: nearly every warm call.
+            body_size, header_size, invocation, kind, version, flags = PREFIX.unpack_from(data)
+            body_at = PREFIX_BYTES + header_size
+            if (
+                len(data) == body_at + body_size
+                and version == VERSION
+                and kind in _KINDS
+                and header_size <= MAX_HEADER_BYTES
+                and body_size <= self._max_body
+            ):
+                headers = _unpack_headers(data[PREFIX_BYTES:body_at])
+                return [Frame(kind, invocation, flags, headers, data[body_at:])]
+        if self._size:
+            self._parts.append(data)
+            self._size += len(data)
+            if self._size < self._need:
+                return []
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._size = 0
+        frames: list[Frame] = []
+        at = 0
+        left = len(data)
+        while left >= PREFIX_BYTES:
+            body_size, header_size, invocation, kind, version, flags = PREFIX.unpack_from(data, at)
+            if version != VERSION or kind not in _KINDS:
+                raise WireError(f"frame of kind {kind}, version {version}")
+            if header_size > MAX_HEADER_BYTES:
+                raise WireError(f"headers of {header_size} bytes, limit {MAX_HEADER_BYTES}")
+            if body_size > self._max_body:
+                raise WireError(f"body of {body_size} bytes, limit {self._max_body}")
+            total = PREFIX_BYTES + header_size + body_size
+            if left < total:
+                self._need = total
+                break
+            body_at = at + PREFIX_BYTES + header_size
+            headers = _unpack_headers(data[at + PREFIX_BYTES : body_at])
+            frames.append(
+                Frame(kind, invocation, flags, headers, data[body_at : body_at + body_size])
+            )
+            at += total
+            left -= total
+        else:
+            self._need = PREFIX_BYTES
+        if left:
+            self._parts.append(data[at:] if at else data)
+            self._size = left
+        return frames
