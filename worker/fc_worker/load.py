@@ -59,6 +59,12 @@ class LoadError(Exception):
         """The error body: JSON, sorted, 4 spaces, UTF-8 (spec 5.A)."""
         return respond.error_body(self.details())
 
+# A file named like a module that is already imported is never run (spec 1.A): FC's trap, with
+# FC's modules. These are imported here and not there, so a file of that name has to run.
+_ONLY_OURS: Final = frozenset(
+    "ast copy ctypes dataclasses dis faulthandler gc inspect msgpack opcode resource typing".split()
+)
+
 
 class Loader:
     """Loads from one code directory. Modules and functions are looked up once (spec 1.12)."""
@@ -95,7 +101,8 @@ class Loader:
         if name not in self._modules:
             try:
                 spec = self._find(name)
-                self._modules[name] = sys.modules[name] if name in sys.modules else _execute(spec)
+                trapped = name in sys.modules and name not in _ONLY_OURS
+                self._modules[name] = sys.modules[name] if trapped else _execute(spec)
             except Exception as error:
                 raise _import_failure(error, name) from error
         return self._modules[name]

@@ -7,7 +7,7 @@ every answer, while the caller is already gone.
 import _signal  # type: ignore[import-not-found]  # signal.getsignal wraps every answer in an enum, at ten times the price
 import os
 import signal
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from fc_worker import capture
 
@@ -29,10 +29,7 @@ class Baseline:
         ]
         self._environment: dict[Any, Any] = {}
         self.keep_environment()
-
-    @classmethod
-    def taken(cls, code: str) -> Self:
-        return cls(code)
+        capture.keep()
 
     def keep_environment(self) -> None:
         """The environment as it is now is right: credentials have just been renewed."""
@@ -52,9 +49,9 @@ class Baseline:
                     return "signals"  # set by C code before us: cannot be set from Python
                 signal.signal(number, handler)
         current = _raw_environment()
-        if current is None:
-            return "environment"  # os.environ is something else now
         if current != self._environment:
+            if current is None:
+                return "environment"  # os.environ is something else now
             os.environ.clear()
             os.environ.update(
                 {os.fsdecode(key): os.fsdecode(value) for key, value in self._environment.items()}

@@ -21,6 +21,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import CoroutineType
 from typing import Any, Final, Never
 
@@ -31,6 +32,8 @@ from fc_worker.restore import Baseline
 from fc_worker.wire import Frame, Kind
 
 READ_BYTES: Final = 64 * 1024
+_INVOKE: Final = int(Kind.INVOKE)
+_NOT_THE_HANDLERS: Final = (__file__, f"{os.path.dirname(os.__file__)}/asyncio/")  # noqa: PTH120
 _CREDENTIAL_NAMES: Final = (
     ("ALIBABA_CLOUD_ACCESS_KEY_ID", "accessKeyID"),
     ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "accessKeySecret"),
@@ -61,7 +64,8 @@ class Worker:
         self._config = config
         self._in = request_fd
         self._out = response_fd
-        self._pid = os.getpid()
+        self._original = True
+        os.register_at_fork(after_in_child=self._forked)
         self._cpus = os.sched_getaffinity(0)
         self._loader = Loader(config.code)
         self._contexts = ContextFactory(config)
@@ -69,14 +73,17 @@ class Worker:
         self._runner: Any = None
         self._credentials: list[str] | None = None
         self._spawns = Spawns()
-        self._baseline: Baseline | None = None
+        self._used = resource.getrusage(resource.RUSAGE_SELF)
+        self._children_used = _children_time()
+        self._baseline: Baseline  # taken when READY goes out, before any INVOKE comes in
         self._unclean: str | None = None
 
     def run(self) -> Never:
         decoder = wire.Decoder(max_body_bytes=2**32 - 1)  # the supervisor is trusted
-        while data := os.read(self._in, max(READ_BYTES, min(decoder.wanted, 1 << 20))):
+        read, fd = os.read, self._in
+        while data := read(fd, READ_BYTES):
             for frame in decoder.feed(data):
-                if frame.kind == Kind.INVOKE:
+                if frame.kind == _INVOKE:
                     self._invoke(frame)
                 else:
                     self._initialize(frame)
@@ -102,17 +109,20 @@ class Worker:
                 )
                 self._finish(initializer(context))  # an async one is awaited; the value is ignored
         except LoadError as error:
+            logging.getLogger().error(str(error.details()))  # FC logs these as a dict (spec 5.A)
             body = error.body()
-            _log_failure(body)
-            answer = _failed(m.STATUS_RAISED, error.error_type, error.error_message, "")
+            answer = _failed(
+                m.STATUS_RAISED, error.error_type, error.error_message, error.traceback
+            )
         except Exception as error:  # noqa: BLE001 (whatever user code raises is its answer)
             answer, body = self._raised(error)
         except BaseException as error:  # noqa: BLE001
             self._exit(frame, error, Kind.READY)
-        self._require_original(0)
+        if not self._original:
+            os._exit(0)
         answer[m.INIT_NS] = time.monotonic_ns() - started
         if answer[m.STATUS] == m.STATUS_RETURNED:
-            self._baseline = Baseline.taken(self._config.code)
+            self._baseline = Baseline(self._config.code)
             gc.freeze()
         self._send(Kind.READY, frame.invocation, answer, body)
         if answer[m.STATUS] != m.STATUS_RETURNED:
@@ -132,7 +142,6 @@ class Worker:
             self._adopt_credentials(credentials)
         capture.set_request_id(request_id)
         spawned = self._spawns.count
-        before = resource.getrusage(resource.RUSAGE_SELF)
         started = time.monotonic_ns()
         context = self._contexts.make(
             request_id=request_id,
@@ -140,7 +149,6 @@ class Worker:
             deadline_ns=started + headers[m.TIMEOUT_NS],
             retry_count=headers.get(m.RETRY_COUNT, 0),
         )
-        children_before = _children_time() if spawned else (0.0, 0.0)
         try:
             value = self._handler(frame.body, context)
             if type(value) is CoroutineType:
@@ -150,12 +158,12 @@ class Worker:
             answer, body = self._raised(error)
         except BaseException as error:  # noqa: BLE001
             self._exit(frame, error, Kind.RESULT)
-        self._require_original(0)
+        if not self._original:
+            os._exit(0)  # a fork of this process that came back here has nothing to say (D11)
         answer[m.RUN_NS] = time.monotonic_ns() - started
         self._end_leftovers(answer)
-        self._account(answer, before, children_before, self._spawns.count - spawned)
+        self._account(answer, self._spawns.count - spawned)
         self._send(Kind.RESULT, frame.invocation, answer, body)
-        assert self._baseline is not None  # noqa: S101 (READY went out before any INVOKE came in)
         self._unclean = self._baseline.put_back()
 
     # -- the parts -----------------------------------------------------------------------------
@@ -174,7 +182,7 @@ class Worker:
         try:
             body = respond.encode(value)
         except Exception as error:  # noqa: BLE001 (to_json and repr are user code too)
-            failure = respond.failure_of(error, skip=0)
+            failure = respond.failure_of(error, skip=0)  # spec 1.6: with the runtime's frames
             _log_failure(failure.body)
             return _failed(m.STATUS_REJECTED, *failure[:2], failure.traceback), failure.body
         if len(body) > self._config.max_response_bytes:
@@ -187,7 +195,7 @@ class Worker:
         return {m.STATUS: m.STATUS_RETURNED}, body
 
     def _raised(self, error: Exception) -> tuple[dict[str, Any], bytes]:
-        failure = respond.failure_of(error)
+        failure = respond.failure_of(error, skip=_frames_above_the_handler(error))
         _log_failure(failure.body)  # spec 6.2
         return _failed(m.STATUS_RAISED, *failure[:2], failure.traceback), failure.body
 
@@ -199,17 +207,20 @@ class Worker:
         elif isinstance(error, KeyboardInterrupt):
             code = 128 + signal.SIGINT
         code &= 0xFF
-        self._require_original(code)
-        failure = respond.failure_of(error)
+        if not self._original:
+            os._exit(code)
+        failure = respond.failure_of(error, skip=_frames_above_the_handler(error))
         answer = _failed(m.STATUS_EXITING, *failure[:2], failure.traceback)
         answer[m.EXIT_CODE] = code
         self._send(kind, frame.invocation, answer, b"")
         os._exit(code)
 
-    def _require_original(self, code: int) -> None:
-        """A fork of this process that came back from the handler has nothing to say (D11)."""
-        if os.getpid() != self._pid:
-            os._exit(code)
+    def _forked(self) -> None:
+        """In a copy of this process, made by the handler: the pipes are not the copy's."""
+        self._original = False
+        with suppress(OSError):  # the handler may have closed them before
+            os.close(self._in)
+            os.close(self._out)
 
     def _adopt_credentials(self, credentials: list[str] | None) -> None:
         self._credentials = credentials
@@ -219,7 +230,7 @@ class Worker:
                     os.environ[name] = credentials[index]
                 else:
                     os.environ.pop(name, None)
-        if self._baseline is not None:
+        if self._handler is not None:
             self._baseline.keep_environment()
 
     def _end_leftovers(self, answer: dict[str, Any]) -> None:
@@ -239,34 +250,32 @@ class Worker:
         if threading.active_count() > 1:
             answer[m.THREADED] = True
 
-    def _account(
-        self,
-        answer: dict[str, Any],
-        before: resource.struct_rusage,
-        children_before: tuple[float, float],
-        spawned: int,
-    ) -> None:
-        after = resource.getrusage(resource.RUSAGE_SELF)
+    def _account(self, answer: dict[str, Any], spawned: int) -> None:
+        """Counted from the last answer on: one look at the clock serves two invocations."""
+        before = self._used
+        after = self._used = resource.getrusage(resource.RUSAGE_SELF)
         user_s = after.ru_utime - before.ru_utime
         system_s = after.ru_stime - before.ru_stime
         if spawned:
             answer[m.CHILDREN] = spawned
             children = _children_time()
-            user_s += children[0] - children_before[0]
-            system_s += children[1] - children_before[1]
+            user_s += children[0] - self._children_used[0]
+            system_s += children[1] - self._children_used[1]
+            self._children_used = children
         answer[m.USER_US] = int(user_s * 1e6)
         answer[m.SYSTEM_US] = int(system_s * 1e6)
         answer[m.PEAK_RSS] = after.ru_maxrss * 1024
 
     def _send(self, kind: Kind, invocation: int, headers: dict[str, Any], body: bytes) -> None:
         head = wire.encode(kind, invocation, headers, len(body))
-        if len(body) <= READ_BYTES:
-            rest = memoryview(head + body)
+        if len(body) > READ_BYTES:
+            done = os.writev(self._out, (head, body)) - len(head)
+            rest = memoryview(body)[max(0, done) :]
+            if done < 0:
+                rest = memoryview(head + body)[len(head) + done :]
         else:
-            written = os.writev(self._out, (head, body))
-            rest = memoryview(head + body)[written:] if written < len(head) else (
-                memoryview(body)[written - len(head) :]
-            )
+            whole = head + body
+            rest = memoryview(whole)[os.write(self._out, whole) :]
         while rest:
             rest = rest[os.write(self._out, rest) :]
 
@@ -274,6 +283,16 @@ class Worker:
 def _children_time() -> tuple[float, float]:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime, usage.ru_stime
+
+
+def _frames_above_the_handler(error: BaseException) -> int:
+    """How many frames at the top of its traceback are ours, or the event loop's."""
+    count = 0
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_code.co_filename.startswith(_NOT_THE_HANDLERS):
+        count += 1
+        step = step.tb_next
+    return count
 
 
 def _failed(status: int, error_type: str, message: str, traceback: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
 
+_PF_EXITING: Final = 0x4
 _HAS_CHILDREN_FILES: Final = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110
 
 
@@ -67,6 +68,15 @@ def is_zombie(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[0] in b"ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def is_exiting(pid: int) -> bool:
+    """Is *pid* past the point of no return of exiting, dead, or gone? (PF_EXITING, proc(5))"""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return bool(int(file.read().rpartition(b")")[2].split()[6]) & _PF_EXITING)
     except (FileNotFoundError, ProcessLookupError):
         return True
 

@@ -142,6 +142,7 @@ class Zygote:
 
     def _preload(self) -> None:
         failed: dict[str, str] = {}
+        capture.install()  # nothing printed by a preload may wait in a buffer for the first worker
         prepare_sys_path(self._config.code, self._config.layers)
         for name in self._config.preload:
             try:

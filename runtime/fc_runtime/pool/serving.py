@@ -24,6 +24,7 @@ from fc_runtime.errors import OverloadedError
 from fc_runtime.outcome import Outcome, Result, Usage
 from fc_runtime.pool.instance import Exit, Instance
 from fc_worker import messages as m, wire
+from fc_worker.tree import is_exiting
 
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
@@ -33,7 +34,6 @@ STARTS: Final = 3  # tries, when a zygote dies under a start
 STACK_WITHIN_MS: Final = 10  # for faulthandler to write the first byte
 STACK_QUIET_MS: Final = 2  # nothing more for so long: that was all
 STACK_BYTES: Final = 64 * 1024
-OWN_EXIT_WITHIN_S: Final = 0.5  # from closing its pipe to being dead and swept
 
 
 @dataclass(slots=True)
@@ -246,10 +246,12 @@ class Serving:
         return result
 
     def _exits_by_itself(self) -> bool:
-        """A dying process closes its pipe a moment before it is dead; one that lives on does not."""
-        if self.instance.exited.wait(OWN_EXIT_WITHIN_S):
-            return True
-        return self.instance.zygote.gone and self.instance.channel.process_ended()
+        """The pipe is closed: is that because the process is dying? Then see it to its end."""
+        instance = self.instance
+        pid = instance.channel.pid
+        if pid is not None and not instance.exited.is_set() and not is_exiting(pid):
+            return False
+        return self._core.supervisor.wait_for_exit(instance) is not None
 
     def _account_of(
         self, ending: Ending, exited: Exit | None, *, natural: bool

@@ -1,0 +1,69 @@
+# Everything here works on a bare machine: Linux, CPython 3.11 or newer with venv, and make.
+# `make help` lists the targets.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first interpreter that is new enough and can make virtual environments; or name one: PYTHON=…
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$python; break; }; done)
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt lint types imports fast soak bench bench-quick fuzz clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { \
+		echo "make: no CPython 3.11 or newer with the venv module found." >&2; \
+		echo "      Debian, Ubuntu: apt install python3-venv; or name one: make PYTHON=/path/to/python3" >&2; \
+		exit 1; }
+	@echo "making a virtual environment in $(VENV) with $(PYTHON)" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/dev.stamp: pyproject.toml $(BIN)/python
+	@echo "installing fc-runtime and its tools into $(VENV)" >&2
+	@$(PIP) install -e '.[dev]'
+	@touch $@
+
+$(VENV)/bench.stamp: $(VENV)/dev.stamp
+	@$(PIP) install -e '.[bench]'
+	@touch $@
+
+demo: $(VENV)/dev.stamp ## run the three example handlers and show what happens
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/dev.stamp ## the whole test suite, a few minutes
+	$(BIN)/python -m pytest
+
+check: fmt lint types imports fast ## what must be green before a commit
+
+fmt: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+	$(BIN)/mypy --strict tests/types/api.py
+
+imports: $(VENV)/dev.stamp
+	$(BIN)/lint-imports
+
+fast: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -q tests/unit
+
+soak: $(VENV)/dev.stamp ## 100,000 invocations with random kills; minutes
+	$(BIN)/python -m pytest -m soak -s tests/soak
+
+bench: $(VENV)/bench.stamp ## figures beside floors and rivals: tables, JSON, plots; minutes
+	$(BIN)/python benchmarks/run.py
+
+bench-quick: $(VENV)/bench.stamp ## the same, coarser, in a minute and a half
+	$(BIN)/python benchmarks/run.py --quick
+
+clean: ## remove the virtual environment and all caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/out
