@@ -3,7 +3,8 @@ The floors: two bare processes and a bare zygote, with nothing of fc-runtime in 
 
 *Floor f* (`BarePair`) is what no supervisor can go under without tricks: `os.fork`, two pipes, a
 4-byte length and msgpack of a realistic invocation (id, event, deadline, three credential
-strings), `poll` with a timeout, `read`. No accounting, no log capture, no lifecycle.
+strings), a random id and a context object as every such runtime has to make them, `poll` with a
+timeout, `read`. No accounting, no log capture, no lifecycle.
 
 The *bare zygote* (`BareZygote`, its program in `bare_zygote.py`) is a fresh interpreter that has
 imported what a worker needs, called `gc.freeze()` and forks on request: a message on an AF_UNIX
@@ -21,6 +22,7 @@ import socket
 import struct
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import msgpack
@@ -30,6 +32,22 @@ LENGTH = struct.Struct("!I")
 FIRST_READ = 1 << 16  # a small frame in one read; below malloc's mmap threshold
 PIPE_BYTES = 1 << 20  # what an unprivileged process may ask for
 CREDENTIALS = ("A" * 24, "S" * 30, "T" * 64)
+
+
+class Credentials:
+    def __init__(self, access_key_id, access_key_secret, security_token):
+        self.access_key_id = access_key_id
+        self.access_key_secret = access_key_secret
+        self.security_token = security_token
+
+
+class Context:
+    """The least that a handler may expect of its second argument."""
+
+    def __init__(self, request_id, deadline, credentials):
+        self.request_id = request_id
+        self.deadline = deadline
+        self.credentials = credentials
 
 
 def write_frame(fd, message):
@@ -69,10 +87,11 @@ def serve(request_fd, response_fd, handler):
     """The worker's loop; ends when the caller closes the request pipe."""
     while True:
         try:
-            request_id, event, _deadline, *_credentials = read_frame(request_fd)
+            request_id, event, deadline, *credentials = read_frame(request_fd)
         except EOFError:
             return
-        write_frame(response_fd, [request_id, 0, handler(event, None)])
+        context = Context(request_id, deadline, Credentials(*credentials))
+        write_frame(response_fd, [request_id, 0, handler(event, context)])
 
 
 def load_handler(folder):
@@ -95,12 +114,10 @@ class Caller:
         self._response_fd = response_fd
         self._poll = select.poll()
         self._poll.register(response_fd, select.POLLIN)
-        self._serial = 0
 
     def __call__(self, event):
-        self._serial += 1
         deadline = time.monotonic() + TIMEOUT_S
-        write_frame(self._request_fd, [f"{self._serial:036x}", event, deadline, *CREDENTIALS])
+        write_frame(self._request_fd, [str(uuid.uuid4()), event, deadline, *CREDENTIALS])
         if not self._poll.poll((deadline - time.monotonic()) * 1000):
             raise TimeoutError
         return read_frame(self._response_fd)[2]

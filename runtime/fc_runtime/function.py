@@ -7,7 +7,9 @@ Units are in the docstring because the names are FC's own (`timeout` in seconds,
 import keyword
 import math
 import os
+import posixpath
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -21,6 +23,7 @@ from fc_runtime.errors import InvalidFunctionError
 MIN_MEMORY_MB: Final = 32  # an interpreter with msgpack, json and logging holds 15 to 20
 MAX_MEMORY_MB: Final = 32 * 1024  # FC's own, spec 12
 MAX_TIMEOUT_S: Final = 86_400.0  # FC's own, spec 12
+MAX_IDLE_S: Final = 1e9  # thirty years: as good as never
 MAX_ENVIRONMENT_BYTES: Final = 64 * 1024  # FC allows 4 KiB; we are no stricter than need be
 SANDBOXES: Final = ("none", "standard")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
@@ -85,7 +88,7 @@ class Function:
         for name, most in (
             ("timeout", MAX_TIMEOUT_S),
             ("initialization_timeout", MAX_TIMEOUT_S),
-            ("idle_timeout", math.inf),
+            ("idle_timeout", MAX_IDLE_S),
         ):
             _put(self, name, positive_seconds(name, getattr(self, name), most))
         _check_whole("memory_mb", self.memory_mb, MIN_MEMORY_MB, MAX_MEMORY_MB)
@@ -129,7 +132,8 @@ def positive_seconds(name: str, value: object, most: float = MAX_TIMEOUT_S) -> f
     """*value* as a float of seconds; refuses zero, negatives, NaN, booleans and what is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidFunctionError(name, value, "a number of seconds")
-    if not 0 < value <= most or not math.isfinite(value):
+    # Compared before it is converted: an int may be larger than any float.
+    if not 0 < value <= min(most, sys.float_info.max):
         limit = "" if math.isinf(most) else f", at most {most:g}"
         raise InvalidFunctionError(name, value, f"a positive, finite number of seconds{limit}")
     return float(value)
@@ -164,9 +168,12 @@ def _check_handler(function: Function, name: str, value: object) -> None:
         raise InvalidFunctionError(name, value, "'module.function', such as 'index.handler'")
     if not attribute.isidentifier() or keyword.iskeyword(attribute):
         raise InvalidFunctionError(name, value, f"{attribute!r} cannot be a function's name")
-    stem = module.removeprefix("./").replace(".", "/")
-    if module.startswith("/") or ".." in Path(module).parts:
+    folder, slash, dotted = module.rpartition("/")
+    if module.startswith("/") or ".." in folder.split("/"):
         raise InvalidFunctionError(name, value, "the module must lie in the code folder")
+    if "" in dotted.split("."):
+        raise InvalidFunctionError(name, value, f"{dotted!r} cannot be a module's name")
+    stem = posixpath.normpath(folder + slash + dotted.replace(".", "/"))
     if not code_package.has_module(Path(function.code), stem):
         raise InvalidFunctionError(name, value, f"there is no {stem}.py in {function.code}")
 

@@ -26,6 +26,7 @@ from fc_runtime.pool.events import SILENCE, Log
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Grant, Leave, Pool, Waiter
 from fc_runtime.pool.serving import STARTS, Declined, Request, Serving
+from fc_runtime.pool.warm import SMALL_BYTES, try_warm
 
 MiB: Final = 1024 * 1024
 
@@ -174,7 +175,22 @@ class Runtime:
         Cost: one pipe round trip in the calling thread; see ``benchmarks/warm_call.py``.
         """
         core = self._core
-        request = core.request(
+        serving: Serving | None = None
+        if (
+            type(event) is bytes
+            and len(event) <= SMALL_BYTES
+            and json is NOTHING
+            and timeout is None
+            and request_id is None
+            and credentials is None
+        ):
+            pool = core.pool(name)
+            if pool.plain and len(event) <= core.max_event_bytes:
+                begun = try_warm(core, pool, event)
+                if type(begun) is Result:
+                    return begun
+                serving = begun  # type: ignore[assignment]  # or None: nothing has been done
+        request = serving.request if serving is not None else core.request(
             name,
             event,
             json_value=json,
@@ -183,19 +199,20 @@ class Runtime:
             credentials=credentials,
         )
         for _ in range(STARTS):
-            grant = request.pool.lease(_ThreadWaiter)
-            if isinstance(grant, _ThreadWaiter):
-                grant = grant.wait(request.pool)
-            if type(grant) is Instance:
-                serving = Serving(core, request, grant, cold=False)
-            elif grant is Leave.START:
-                serving = Serving(core, request, start(request.pool), cold=True)
-            elif grant is Leave.MOVED:
-                request.pool = core.pool(name)
-                continue
-            else:
-                result = refusal(request, grant)
-                return result.raise_for_outcome() if check else result
+            if serving is None:
+                grant = request.pool.lease(_ThreadWaiter)
+                if isinstance(grant, _ThreadWaiter):
+                    grant = grant.wait(request.pool)
+                if type(grant) is Instance:
+                    serving = Serving(core, request, grant, cold=False)
+                elif grant is Leave.START:
+                    serving = Serving(core, request, start(request.pool), cold=True)
+                elif grant is Leave.MOVED:
+                    request.pool = core.pool(name)
+                    continue
+                else:
+                    result = refusal(request, grant)
+                    return result.raise_for_outcome() if check else result
             try:
                 ending = drive(serving.call)
             except BaseException:
@@ -205,6 +222,7 @@ class Runtime:
                 result = serving.conclude(ending)
             except Declined as declined:
                 request.last_refusal = str(declined)
+                serving = None
                 continue
             return result.raise_for_outcome() if check else result
         raise OverloadedError(f"{name}: no instance would take it: {request.last_refusal}")

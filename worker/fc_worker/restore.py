@@ -24,9 +24,8 @@ class Baseline:
         self._code_fd = os.open(code, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._umask = os.umask(0o022)
         os.umask(self._umask)
-        self._handlers: list[tuple[signal.Signals, Any]] = [
-            (number, _signal.getsignal(number)) for number in _SIGNALS
-        ]
+        self._handlers: list[Any] = list(map(_signal.getsignal, _SIGNALS))
+        self._environ = os.environ
         self._environment: dict[Any, Any] = {}
         self.keep_environment()
         capture.keep()
@@ -35,28 +34,36 @@ class Baseline:
         """The environment as it is now is right: credentials have just been renewed."""
         self._environment = dict(_raw_environment() or {})
 
-    def put_back(self) -> str | None:
-        """Undo what the handler changed; a word for what could not be undone, or None."""
+    def put_back(self, *, deep: bool) -> str | None:
+        """
+        Undo what the handler changed; a word for what could not be undone, or None.
+
+        *deep*: it is known to have touched working directory or environment.
+        """
+        os.umask(self._umask)
+        signal.alarm(0)
+        if list(map(_signal.getsignal, _SIGNALS)) != self._handlers:
+            for number, handler in zip(_SIGNALS, self._handlers, strict=True):
+                if handler is not None:  # None: set by C code, before us; Python cannot set it
+                    signal.signal(number, handler)
+        capture.restore()
+        if deep or os.environ is not self._environ:
+            return self._put_back_deep()
+        return None
+
+    def _put_back_deep(self) -> str | None:
         try:
             os.fchdir(self._code_fd)
         except OSError:
             return "cwd"  # the handler closed our descriptor, or hid the folder
-        os.umask(self._umask)
-        signal.alarm(0)
-        for number, handler in self._handlers:
-            if _signal.getsignal(number) is not handler:
-                if handler is None:
-                    return "signals"  # set by C code before us: cannot be set from Python
-                signal.signal(number, handler)
         current = _raw_environment()
+        if current is None or os.environ is not self._environ:
+            return "environment"  # os.environ is something else now
         if current != self._environment:
-            if current is None:
-                return "environment"  # os.environ is something else now
             os.environ.clear()
             os.environ.update(
                 {os.fsdecode(key): os.fsdecode(value) for key, value in self._environment.items()}
             )
-        capture.restore()
         return None
 
 

@@ -41,7 +41,8 @@ def _children_by_scan(pid: int) -> list[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             with (
-                suppress(FileNotFoundError, ProcessLookupError),
+                # PermissionError: somebody else's, on a /proc mounted with hidepid.
+                suppress(FileNotFoundError, ProcessLookupError, PermissionError),
                 open(f"/proc/{name}/stat", "rb") as file,
             ):
                 if int(file.read().rpartition(b")")[2].split()[1]) == pid:

@@ -17,6 +17,7 @@ from a worker is hostile input. The only error is `WireError`.
 import struct
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -26,6 +27,7 @@ PREFIX: Final = struct.Struct("<IIQBBH")
 PREFIX_BYTES: Final = PREFIX.size
 MAX_HEADER_BYTES: Final = 128 * 1024
 MAX_HEADER_KEYS: Final = 64
+SMALL_PART_BYTES: Final = 4096
 
 LIFT_AFFINITY: Final = 1  # the caller borrowed the worker's CPU mask; put it back first
 
@@ -51,6 +53,15 @@ class Frame(NamedTuple):
 
 
 _KINDS: Final = frozenset(int(kind) for kind in Kind)
+_unpack: Final = partial(
+    msgpack.unpackb,
+    raw=False,
+    strict_map_key=True,
+    max_map_len=MAX_HEADER_KEYS,
+    max_array_len=MAX_HEADER_KEYS,
+    max_ext_len=0,
+    max_bin_len=0,  # as a key msgpack would take one; now the only such key can be b""
+)
 _pack_map: Final[Callable[[dict[str, Any]], bytes]] = msgpack.Packer(autoreset=True).pack
 
 
@@ -62,20 +73,26 @@ def encode(
     return PREFIX.pack(body_size, len(packed), invocation, kind, VERSION, flags) + packed
 
 
-def _unpack_headers(packed: bytes | memoryview) -> dict[str, Any]:
+def around(key: str, text_size: int, others: dict[str, Any]) -> tuple[bytes, bytes]:
+    """
+    What stands before and after the text in the packed map of *key* → a text of *text_size* UTF-8
+    bytes, and *others*: for headers in which nothing but that text changes.
+    """
+    mark = b"\x01" * text_size
+    before, found, after = _pack_map({key: mark.decode(), **others}).partition(mark)
+    if not found:
+        raise ValueError(f"no text of {text_size} bytes")
+    return before, after
+
+
+def unpack_headers(packed: bytes | memoryview) -> dict[str, Any]:
+    """Raises WireError for whatever is not a small map with text keys."""
     try:
-        headers = msgpack.unpackb(
-            packed,
-            raw=False,
-            strict_map_key=True,
-            max_map_len=MAX_HEADER_KEYS,
-            max_array_len=MAX_HEADER_KEYS,
-            max_ext_len=0,
-        )
+        headers = _unpack(packed)
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise WireError(f"headers are not a msgpack map: {type(error).__name__}") from error
-    if type(headers) is not dict:
-        raise WireError(f"headers are a {type(headers).__name__}, not a map")
+    if type(headers) is not dict or b"" in headers:
+        raise WireError(f"headers are a {type(headers).__name__}, not a map with text keys")
     return headers
 
 
@@ -113,10 +130,13 @@ class Decoder:
                 and header_size <= MAX_HEADER_BYTES
                 and body_size <= self._max_body
             ):
-                headers = _unpack_headers(data[PREFIX_BYTES:body_at])
+                headers = unpack_headers(data[PREFIX_BYTES:body_at])
                 return [Frame(kind, invocation, flags, headers, data[body_at:])]
         if self._size:
-            self._parts.append(data)
+            if len(data) < SMALL_PART_BYTES and len(self._parts[-1]) < SMALL_PART_BYTES:
+                self._parts[-1] += data  # else a body sent in drops holds an object for each
+            else:
+                self._parts.append(data)
             self._size += len(data)
             if self._size < self._need:
                 return []
@@ -139,7 +159,7 @@ class Decoder:
                 self._need = total
                 break
             body_at = at + PREFIX_BYTES + header_size
-            headers = _unpack_headers(data[at + PREFIX_BYTES : body_at])
+            headers = unpack_headers(data[at + PREFIX_BYTES : body_at])
             frames.append(
                 Frame(kind, invocation, flags, headers, data[body_at : body_at + body_size])
             )

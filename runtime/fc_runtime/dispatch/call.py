@@ -15,7 +15,7 @@ from fc_runtime.dispatch.watch import PERIOD_MS, Ending, Guarded, Watch
 from fc_worker import messages as m
 from fc_worker.wire import WireError
 
-_ROOMY_NS: Final = 2_000_000
+ROOMY_NS: Final = 2_000_000
 
 
 class Call:
@@ -28,6 +28,7 @@ class Call:
     """
 
     __slots__ = (
+        "_early",
         "_guarded",
         "_placement",
         "_timeout_ns",
@@ -60,14 +61,30 @@ class Call:
         self.began_ns = 0 if exchange.cold_now else started_ns  # when the handler could begin
         self.ended_ns = 0
         self.watch: Watch | None = None  # most warm calls end before anybody has to look
+        self._early: bytes | None = None
         self._guarded = guarded
         self._timeout_ns = timeout_ns
         self._placement = placement
 
+    def resume(
+        self, started_ns: int, placement: Placement | None, sent: int, data: bytes | None
+    ) -> None:
+        """Go on where another has begun: *sent* bytes are out, *data* has come in."""
+        self.deadline_ns -= self.started_ns - started_ns
+        self.started_ns = self.began_ns = started_ns
+        self._placement = placement
+        self._early = data or None
+        self.exchange.sent(sent)
+
+    @property
+    def has_early(self) -> bool:
+        """Has something come in before the driver's first wait?"""
+        return self._early is not None
+
     @property
     def roomy(self) -> bool:
         """Is the deadline so far off that the first wait need not ask?"""
-        return self._timeout_ns > _ROOMY_NS
+        return self._timeout_ns > ROOMY_NS
 
     def wait_ms(self) -> int:
         """How long to wait before the next look; rounded up, so that no look is too early."""
@@ -79,7 +96,8 @@ class Call:
         """Take in what has come; the ending, if that was all that is owed."""
         channel = self.channel
         exchange = self.exchange
-        data = channel.read(exchange.wanted)
+        data = self._early or channel.read(exchange.wanted)
+        self._early = None
         if data is None:
             if not channel.process_ended():
                 return None
@@ -96,7 +114,10 @@ class Call:
             self.began_ns = now
             self.deadline_ns = now + self._timeout_ns
         if not done:
-            return None
+            if now < self.deadline_ns:
+                return None
+            self.ended_ns = now  # a worker whose answer only ever trickles is never looked at
+            return Ending.TIMED_OUT
         self.ended_ns = now
         if exchange.unsent:
             self.breach = "an answer before the event was read"

@@ -48,7 +48,7 @@ class Channel:
         try:
             if len(parts) == 1:
                 return os.write(self.request_fd, parts[0])
-            size = len(parts[0]) + len(parts[1])
+            size = len(parts[0]) + len(parts[-1])  # the event, if there is one, is the last
             if size > SMALL_BYTES:
                 self._enlarge()
             elif len(parts) == 2:
@@ -56,6 +56,24 @@ class Channel:
             return os.writev(self.request_fd, parts)
         except BlockingIOError:
             return 0
+
+    def write_small(self, frame: bytes) -> int:
+        """A whole frame at once, if the pipe is empty as it should be; how much went, in bytes."""
+        try:
+            return os.write(self.request_fd, frame)
+        except (BlockingIOError, BrokenPipeError):
+            return 0
+
+    def wait_readable(self, timeout_ms: int) -> bool:
+        """As `wait`, when nothing is left to write and the process is known."""
+        return bool(self._poll.poll(timeout_ms))
+
+    def read_some(self, most: int) -> bytes | None:
+        """What is there; None if nothing is, b"" at the end."""
+        try:
+            return os.read(self.response_fd, most)
+        except BlockingIOError:
+            return None
 
     def wait(self, timeout_ms: int, *, writing: bool) -> bool:
         """Until there is something to read or write, or the process ended; False at the timeout."""

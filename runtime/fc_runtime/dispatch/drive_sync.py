@@ -19,7 +19,7 @@ def drive(call: Call) -> Ending:
                 exchange.sent(channel.write(exchange.unsent))
             except BrokenPipeError:
                 exchange.unsent.clear()  # it may have answered before it closed its ears
-        if channel.wait(wait_ms, writing=bool(exchange.unsent)):
+        if call.has_early or channel.wait(wait_ms, writing=bool(exchange.unsent)):
             ending = call.read()
         else:
             ending = call.look()

@@ -13,6 +13,19 @@ from fc_worker import messages as m, wire
 from fc_worker.wire import Decoder, Frame, Kind, WireError
 
 _TEXT_FIELDS: Final = frozenset({m.ERROR_TYPE, m.ERROR_MESSAGE, m.TRACEBACK, m.UNCLEAN})
+_NUMBER_FIELDS: Final = frozenset(
+    {
+        m.STATUS,
+        m.RUN_NS,
+        m.INIT_NS,
+        m.EXIT_CODE,
+        m.USER_US,
+        m.SYSTEM_US,
+        m.PEAK_RSS,
+        m.CHILDREN,
+        m.LEFT_BEHIND,
+    }
+)
 _TOO_MUCH: Final = 2**63
 _STATUSES: Final = frozenset(
     {
@@ -90,7 +103,7 @@ class Exchange:
             raise WireError(f"a frame of kind {frame.kind} that nobody asked for")
         if frame.invocation != self._invocation:
             raise WireError(f"an answer to invocation {frame.invocation}, not {self._invocation}")
-        _check(frame.headers)
+        check_fields(frame.headers)
         del self._owed[0]
         if frame.kind == _READY:
             self.ready = frame
@@ -100,13 +113,14 @@ class Exchange:
             self.reply = frame
 
 
-def _check(headers: Mapping[str, Any]) -> None:
-    """Every field that is there has its type, and numbers are sane. Raises WireError."""
-    if headers.get(m.STATUS) not in _STATUSES:
+def check_fields(headers: Mapping[str, Any]) -> None:
+    """Every field is one we know, has its type, and numbers are sane. Raises WireError."""
+    status = headers.get(m.STATUS)
+    if type(status) is not int or status not in _STATUSES:  # a list cannot even be looked up
         raise WireError("an answer without a status")
     for name, value in headers.items():
         if type(value) is int:
-            if not 0 <= value < _TOO_MUCH or name in _TEXT_FIELDS:
+            if not 0 <= value < _TOO_MUCH or name not in _NUMBER_FIELDS:
                 raise WireError(f"header {name!r} is not a size")
         elif type(value) is str:
             if name not in _TEXT_FIELDS:

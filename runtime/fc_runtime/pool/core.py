@@ -75,6 +75,8 @@ class Core:
         self._instance_ids = itertools.count(1)
         self._invocations = itertools.count(1)
         self._request_prefix = f"{secrets.randbits(32):08x}"
+        self._request_second = 0
+        self._request_start = ""
         self._request_ids = itertools.count(secrets.randbits(40))
         self.next_id = self._instance_ids.__next__
         self.next_invocation = self._invocations.__next__
@@ -135,8 +137,11 @@ class Core:
 
     def new_request_id(self) -> str:
         """Shaped as FC 3's (spec 6.9), unique in this runtime, and cheap."""
-        serial = next(self._request_ids) & 0xFFFFFFFFFFFF
-        return f"1-{int(time.time()):08x}-{self._request_prefix}-{serial:012x}"
+        now = int(time.time())
+        if now != self._request_second:
+            self._request_second = now
+            self._request_start = f"1-{now:08x}-{self._request_prefix}-"
+        return f"{self._request_start}{next(self._request_ids):012x}"
 
     def credentials_of(self, function: Function) -> Credentials | None:
         if function.credentials is None or isinstance(function.credentials, Credentials):

@@ -16,7 +16,8 @@ from fc_runtime.dispatch.channel import Channel
 from fc_runtime.dispatch.watch import LOG_BYTES
 from fc_runtime.pool import lifecycle
 from fc_runtime.pool.lifecycle import State, Trigger
-from fc_worker.wire import Decoder
+from fc_worker import messages as m
+from fc_worker.wire import Decoder, Frame
 
 if TYPE_CHECKING:
     from fc_runtime.pool.pool import Pool
@@ -101,6 +102,11 @@ class Instance:
 
     def advance(self, trigger: Trigger) -> None:
         self.state = lifecycle.advance(self.state, trigger)
+
+    def note_peak(self, frame: Frame | None) -> None:
+        """The largest its memory has been so far, as a frame of its own tells."""
+        if frame is not None:
+            self.peak_bytes = max(self.peak_bytes, frame.headers.get(m.PEAK_RSS, 0))
 
     def take_log(self, *, cut: bool) -> bytes:
         """What was written since the last time; head and tail of it if that was too much."""

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from fc_runtime.credentials import Credentials
+from fc_runtime.dispatch.call import ROOMY_NS
 from fc_runtime.errors import OverloadedError, RuntimeClosedError
 from fc_runtime.function import Function
 from fc_runtime.outcome import InitializationFailed, Outcome, Result
@@ -25,11 +27,13 @@ from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.lifecycle import State, Trigger
 from fc_runtime.pool.policy import STANDBY, RecyclePolicy, RestartPolicy, ScalingPolicy
 from fc_runtime.pool.zygote import Zygote
+from fc_worker import messages as m, wire
 from fc_worker.messages import WorkerConfig
 
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
 
+REQUEST_ID_BYTES: Final = 32  # of those made up by `Core.new_request_id`
 LAST_WORDS_S: Final = 1.0  # for an instance told to go, before it is killed
 
 
@@ -73,6 +77,12 @@ class Pool:
         self.function = function
         self.config = config
         self.memory_bytes = function.memory_mb * 1024 * 1024
+        self.timeout_ns = int(function.timeout * 1e9)
+        # For the warm path: the headers of a call that has nothing of its own but its id.
+        self.plain = not callable(function.credentials) and self.timeout_ns > ROOMY_NS
+        static = function.credentials if isinstance(function.credentials, Credentials) else None
+        self.fixed_headers = fixed_headers(static, self.timeout_ns)
+        self.packed_headers = wire.around(m.REQUEST_ID, REQUEST_ID_BYTES, self.fixed_headers)
         self.counts = Counts()
         self._core = core
         self._supervisor = core.supervisor
@@ -130,6 +140,21 @@ class Pool:
             self._waiters.append(waiter)
             self._hand_out()
             return waiter
+
+    def lease_idle(self) -> Instance | None:
+        """As `lease`, if there is nothing to think about; else None, and nothing has changed."""
+        with self._lock:
+            if not self._idle or self._waiters or self._serving >= self.function.max_instances:
+                return None
+            instance = self._idle[-1]
+            if instance.may_write_late:
+                return None
+            self._idle.pop()
+            instance.advance(Trigger.LEASE)
+            self._serving += 1
+            if not self._idle and not self._top_up_planned:
+                self._plan_top_up()
+            return instance
 
     def withdraw(self, waiter: Waiter, grant: Grant | None) -> None:
         """The caller gives up waiting; *grant* is what he had been given all the same."""
@@ -195,6 +220,16 @@ class Pool:
             self.failed_start(instance, None, served=True)
 
         self._supervisor.background.run(end)
+
+    def abandon(self, instance: Instance) -> None:
+        """Its caller left in the middle of a call."""
+
+        def end() -> None:
+            self._supervisor.end(instance, "abandoned")
+            self.lost(instance)
+
+        if instance.state is State.LEASED:
+            self._supervisor.background.run(end)
 
     def started(self, instance: Instance) -> None:
         """It said READY to the caller who started it: now he holds it."""
@@ -533,3 +568,15 @@ class Pool:
 
 
 _IN_GOOD_ORDER: Final = frozenset({"closed", "idle", "replaced", "unregistered", "worn_out"})
+
+
+def fixed_headers(credentials: Credentials | None, timeout_ns: int) -> dict[str, Any]:
+    """The headers of an invocation, all but its id."""
+    headers: dict[str, Any] = {m.TIMEOUT_NS: timeout_ns}
+    if credentials is not None:
+        headers[m.CREDENTIALS] = (
+            credentials.access_key_id,
+            credentials.access_key_secret,
+            credentials.security_token,
+        )
+    return headers

@@ -19,6 +19,7 @@ from fc_runtime.dispatch import settle
 from fc_runtime.dispatch.call import Call
 from fc_runtime.dispatch.drive_sync import drive
 from fc_runtime.dispatch.exchange import Exchange
+from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import Ending, Guarded
 from fc_runtime.errors import OverloadedError
 from fc_runtime.outcome import Outcome, Result, Usage
@@ -67,7 +68,7 @@ class Declined(Exception):  # noqa: N818 (not an error: no handler code ran, ask
 class Serving:
     """Holds *instance* until `conclude` or `abandon`."""
 
-    __slots__ = ("_cold", "_core", "_cpu", "_for_caller", "_request", "call", "instance")
+    __slots__ = ("_cold", "_core", "_cpu", "_for_caller", "request", "call", "instance")
 
     def __init__(
         self,
@@ -77,25 +78,26 @@ class Serving:
         *,
         cold: bool,
         invoke: bool = True,
+        invocation: int = 0,
+        flags: int = 0,
     ) -> None:
         self._core = core
-        self._request = request
+        self.request = request
         self._cold = cold
         self._for_caller = invoke
         self._cpu = -1
         self.instance = instance
         pool = request.pool
         channel = instance.channel
-        exchange = Exchange(instance.decoder, core.next_invocation())
+        exchange = Exchange(instance.decoder, invocation or core.next_invocation())
         placement = None
-        flags = 0
         started_ns = time.monotonic_ns()
         deadline_ns = started_ns + request.timeout_ns
         if cold:
             limit_ns = int(pool.function.initialization_timeout * 1e9)
             exchange.ask_to_initialize({**request.headers, m.TIMEOUT_NS: limit_ns})
             deadline_ns = started_ns + limit_ns
-        else:
+        elif not invocation:
             if core.placer.enabled and channel.pid is not None:
                 placement, self._cpu = core.placer.borrow(channel.pid)
                 if placement is not None:
@@ -114,6 +116,18 @@ class Serving:
             placement=placement,
         )
 
+    def resume(
+        self,
+        started_ns: int,
+        placement: Placement | None,
+        cpu: int,
+        sent: int,
+        data: bytes | None,
+    ) -> None:
+        """Take over from `warm`: what it has borrowed, sent, and read."""
+        self._cpu = cpu
+        self.call.resume(started_ns, placement, sent, data)
+
     def conclude(self, ending: Ending) -> Result:
         """What came of it. Raises Declined if no handler code ran and another try is due."""
         self._let_go()
@@ -128,13 +142,14 @@ class Serving:
         if status == m.STATUS_EXITING:
             return self._conclude_failure(Ending.GONE)
         instance = self.instance
-        pool = self._request.pool
+        pool = self.request.pool
         if status == m.STATUS_DECLINED:
             self._core.supervisor.end(instance, "unclean")
             pool.lost(instance)
             raise Declined(headers.get(m.UNCLEAN, ""))
         if self._cold:
             pool.started(instance)
+            instance.note_peak(call.exchange.ready)
         instance.invocations += 1
         instance.may_write_late = m.THREADED in headers
         usage = settle.usage_of(headers, max(call.peak_bytes, instance.peak_bytes))
@@ -155,7 +170,7 @@ class Serving:
         log = instance.take_log(cut=call.log_was_cut)
         result = self._result(outcome, payload, log, Usage(peak_memory_bytes=call.peak_bytes))
         self._core.supervisor.end(instance, "not_initialized")
-        self._request.pool.failed_start(instance, result, served=self._for_caller)
+        self.request.pool.failed_start(instance, result, served=self._for_caller)
         return result
 
     @property
@@ -166,16 +181,17 @@ class Serving:
 
     def conclude_warm_up(self, ending: Ending) -> Result | None:
         """None if the instance is ready, else why not; then it has been ended and buried."""
+        self._let_go()
         if ending is not Ending.ANSWERED:
             return self._conclude_failure(ending)
         if self.call.headers()[m.STATUS] != m.STATUS_RETURNED:
             return self.conclude(ending)
-        self._let_go()
+        self.instance.note_peak(self.call.exchange.ready)
         unheard = self.instance.take_log(cut=self.call.log_was_cut)
         if unheard:
             self._core.supervisor.log.debug(
                 "instance.initialized",
-                function=self._request.pool.function.name,
+                function=self.request.pool.function.name,
                 instance=self.instance.id,
                 log_bytes=len(unheard),
             )
@@ -184,7 +200,7 @@ class Serving:
     def abandon(self) -> None:
         """The caller leaves in the middle: nobody waits for the answer any more."""
         self._let_go()
-        pool = self._request.pool
+        pool = self.request.pool
         self._core.supervisor.background.run(self._end_abandoned)
         pool.counts.invocations += 1
 
@@ -204,7 +220,7 @@ class Serving:
         call = self.call
         instance = self.instance
         core = self._core
-        function = self._request.pool.function
+        function = self.request.pool.function
         initializing = call.exchange.cold_now
         call.ended_ns = call.ended_ns or time.monotonic_ns()
         stack = ""
@@ -223,8 +239,8 @@ class Serving:
             call,
             ending,
             initializing=initializing,
-            limit_s=function.initialization_timeout if initializing else self._request.timeout_ns / 1e9,
-            limit_bytes=self._request.pool.memory_bytes,
+            limit_s=function.initialization_timeout if initializing else self.request.timeout_ns / 1e9,
+            limit_bytes=self.request.pool.memory_bytes,
             peak_bytes=peak,
             exit_code=exit_code,
             reason=reason,
@@ -232,14 +248,14 @@ class Serving:
             source=core.isolation.source,
         )
         if stack:
-            instance.append_log(_timeout_record(self._request.request_id, stack))
+            instance.append_log(_timeout_record(self.request.request_id, stack))
         log = instance.take_log(cut=call.log_was_cut)
         result = self._result(outcome, payload, log, Usage(peak_memory_bytes=peak))
         self._give_back_dead(result)
         core.supervisor.log.info(
             f"invocation.{ending.name.lower()}",
             function=function.name,
-            request_id=self._request.request_id,
+            request_id=self.request.request_id,
             instance=instance.id,
             duration_ms=round(result.duration_ms, 3),
         )
@@ -272,7 +288,7 @@ class Serving:
         return exited.code, exited.reason
 
     def _give_back_dead(self, result: Result | None) -> None:
-        pool = self._request.pool
+        pool = self.request.pool
         ready = self.call.exchange.ready
         if not self._cold:
             pool.lost(self.instance)
@@ -289,7 +305,7 @@ class Serving:
         if self._cold and init_ns is None:
             init_ns = call.ended_ns - call.started_ns
         if self._for_caller:
-            self._request.pool.counts.add(outcome, cold=self._cold)
+            self.request.pool.counts.add(outcome, cold=self._cold)
         duration_ns = call.ended_ns - began_ns
         if self._cold:  # READY and RESULT may come in one read: then only the worker can tell
             told_ns = call.headers().get(m.RUN_NS, 0)
@@ -298,8 +314,8 @@ class Serving:
             payload=payload,
             outcome=outcome,
             log=log,
-            request_id=self._request.request_id,
-            function=self._request.pool.function.name,
+            request_id=self.request.request_id,
+            function=self.request.pool.function.name,
             duration_ms=duration_ns / 1e6,
             init_duration_ms=None if init_ns is None else init_ns / 1e6,
             cold_start=self._cold,

@@ -1,0 +1,123 @@
+"""
+The warm call, unrolled: what `Serving`, `Call` and `Exchange` do for the call that nearly all
+calls are (an idle instance, a small event, a good answer within a millisecond, in one read), in
+one function and four system calls.
+
+It decides nothing of its own. As soon as anything is not as expected, all that has happened so
+far is handed to the general way, which goes on from there; the two must not be told apart by
+their results, and tests/unit/runtime/test_warm.py holds them to it.
+"""
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from fc_runtime.dispatch.exchange import check_fields
+from fc_runtime.dispatch.watch import FIRST_MS
+from fc_runtime.outcome import RETURNED, Result, Usage
+from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.serving import Request, Serving
+from fc_worker import messages as m, wire
+from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind, WireError
+
+if TYPE_CHECKING:
+    from fc_runtime.pool.core import Core
+    from fc_runtime.pool.pool import Pool
+
+SMALL_BYTES: Final = 48 * 1024  # with prefix and headers it fits a pipe of the default size
+_INVOKE: Final = int(Kind.INVOKE)
+_RESULT: Final = int(Kind.RESULT)
+_READ_BYTES: Final = 64 * 1024
+
+
+def try_warm(core: "Core", pool: "Pool", event: bytes) -> Result | Serving | None:
+    """
+    The result; or the call under way, for a driver to carry on; or None: nothing has been done.
+
+    The caller has checked that *event* is bytes of at most `SMALL_BYTES`, and that everything
+    else is as the function's own definition has it.
+    """
+    instance = pool.lease_idle()
+    if instance is None:
+        return None
+    try:
+        return _carry(core, pool, instance, event)
+    except BaseException:  # Ctrl-C: the answer, if one comes, must not meet the next caller
+        pool.abandon(instance)
+        raise
+
+
+def _carry(core: "Core", pool: "Pool", instance: Instance, event: bytes) -> Result | Serving:
+    channel = instance.channel
+    invocation = core.next_invocation()
+    request_id = core.new_request_id()
+    before, after = pool.packed_headers
+    headers = before + request_id.encode() + after
+    flags = 0
+    cpu = -1
+    placement = None
+    placer = core.placer
+    if placer.enabled:
+        placement, cpu = placer.borrow(channel.pid or 0)
+        if placement is not None:
+            flags = wire.LIFT_AFFINITY
+    size = len(event)
+    frame = PREFIX.pack(size, len(headers), invocation, _INVOKE, VERSION, flags) + headers + event
+    started_ns = time.monotonic_ns()
+    sent = channel.write_small(frame)
+    data = None
+    if sent == len(frame) and channel.wait_readable(FIRST_MS):
+        data = channel.read_some(_READ_BYTES)
+    ended_ns = time.monotonic_ns()
+    if data and len(data) >= PREFIX_BYTES:
+        body_size, header_size, answered, kind, version, _ = PREFIX.unpack_from(data)
+        body_at = PREFIX_BYTES + header_size
+        if (
+            len(data) == body_at + body_size
+            and kind == _RESULT
+            and answered == invocation
+            and version == VERSION
+            and body_size <= core.max_response_bytes
+        ):
+            try:
+                told = wire.unpack_headers(data[PREFIX_BYTES:body_at])
+                check_fields(told)
+            except WireError:
+                told = {}
+            if told.get(m.STATUS) == m.STATUS_RETURNED and m.UNCLEAN not in told:
+                if cpu >= 0:
+                    placer.give_back(cpu)
+                instance.invocations += 1
+                instance.may_write_late = m.THREADED in told
+                peak = told.get(m.PEAK_RSS, 0)
+                if peak > instance.peak_bytes:
+                    instance.peak_bytes = peak
+                result = Result(
+                    data[body_at:],
+                    RETURNED,
+                    instance.take_log(cut=False),
+                    request_id,
+                    pool.function.name,
+                    (ended_ns - started_ns) / 1e6,
+                    None,
+                    False,
+                    Usage(
+                        told.get(m.USER_US, 0) / 1e6,
+                        told.get(m.SYSTEM_US, 0) / 1e6,
+                        instance.peak_bytes,
+                        told.get(m.CHILDREN, 0),
+                        told.get(m.LEFT_BEHIND, 0),
+                    ),
+                )
+                pool.counts.add(RETURNED, cold=False)
+                pool.release(instance)
+                return result
+    request = Request(
+        pool,
+        event,
+        {m.REQUEST_ID: request_id, **pool.fixed_headers},
+        request_id,
+        pool.timeout_ns,
+    )
+    serving = Serving(core, request, instance, cold=False, invocation=invocation, flags=flags)
+    serving.resume(started_ns, placement, cpu, sent, data)
+    return serving
