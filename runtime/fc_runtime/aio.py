@@ -42,7 +42,11 @@ class _TaskWaiter:
         if self._future.cancelled():
             return False
         self.grant = grant
-        self._loop.call_soon_threadsafe(self._wake)
+        try:
+            self._loop.call_soon_threadsafe(self._wake)
+        except RuntimeError:  # the loop was closed under its tasks
+            self.grant = None
+            return False
         return True
 
     def _wake(self) -> None:
@@ -54,7 +58,7 @@ class _TaskWaiter:
             try:
                 await self._future
             except BaseException:  # cancelled while queueing: leave the queue, or give back
-                pool.withdraw(self, self.grant)
+                pool.withdraw(self)
                 raise
         if self.grant is None:
             raise AssertionError("woken without a grant")
@@ -202,17 +206,17 @@ class AsyncRuntime:
 
 async def _start(pool: Pool) -> Instance:
     """A start takes milliseconds when the zygote has to be started too; never on the loop."""
-    starting = asyncio.ensure_future(_in_thread(partial(start, pool)))
+    starting = _begin(partial(start, pool))
     try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # It cannot be called back: it ends itself when it is there.
+        return await asyncio.wrap_future(starting)
+    except BaseException:
+        # It cannot be called back: when it is there it ends, whatever has become of the loop.
         starting.add_done_callback(partial(_discard, pool))
         raise
 
 
-def _discard(pool: Pool, starting: "asyncio.Future[Instance]") -> None:
-    if not starting.cancelled() and starting.exception() is None:
+def _discard(pool: Pool, starting: "Future[Instance]") -> None:
+    if starting.exception() is None:
         pool.discard_start(starting.result())
 
 
@@ -220,15 +224,21 @@ async def _conclude(serving: Serving, ending: Ending) -> Result:
     if ending is Ending.ANSWERED and serving.answered_well:
         return serving.conclude(ending)
     # Ending a tree must not stop half-way because the task was cancelled.
-    return await asyncio.shield(_in_thread(partial(serving.conclude, ending)))
+    return await _in_thread(partial(serving.conclude, ending))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
+    """Await *work*; it is carried through even if the task that awaits it is cancelled."""
+    return await asyncio.wrap_future(_begin(work))
+
+
+def _begin(work: Callable[[], T]) -> "Future[T]":
     """
-    In a daemon thread of its own: the loop's default executor is the host's, and may be full, or
-    be joined at exit.
+    Do *work* in a daemon thread of its own: the loop's default executor is the host's, and may be
+    full, or be joined at exit.
     """
     done: Future[T] = Future()
+    done.set_running_or_notify_cancel()  # from here on no task, nor loop, can cancel it
 
     def run() -> None:
         try:
@@ -239,4 +249,4 @@ async def _in_thread(work: Callable[[], T]) -> T:
             done.set_result(result)
 
     threading.Thread(target=run, name="fc-runtime-aio", daemon=True).start()
-    return await asyncio.wrap_future(done)
+    return done

@@ -5,9 +5,12 @@ Refused: absolute paths, ``..``, links, device nodes, duplicate names, and more 
 than FC takes (spec 12: 500 MB).
 """
 
+import lzma
 import os
 import stat
 import zipfile
+import zlib
+from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -15,7 +18,16 @@ from fc_runtime.errors import InvalidFunctionError
 
 MAX_UNPACKED_BYTES: Final = 500 * 1000 * 1000
 MAX_ENTRIES: Final = 100_000
-_SUFFIXES: Final = (".py", "/__init__.py")
+# Damaged, encrypted, compressed in a way we lack, or a file where a folder should be.
+_NOT_UNPACKABLE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+)
+_SUFFIXES: Final = tuple(kind + end for end in all_suffixes() for kind in ("", "/__init__"))
 
 
 def check_zip(path: Path) -> None:
@@ -36,6 +48,13 @@ def unpack(path: Path, folder: Path) -> None:
     """Unpack the zip file *path* into *folder*, which must not exist yet."""
     entries = _checked_entries(path)
     folder.mkdir(parents=True)
+    try:
+        _unpack(path, folder, entries)
+    except _NOT_UNPACKABLE as error:
+        raise InvalidFunctionError("code", str(path), f"cannot be unpacked: {error}") from error
+
+
+def _unpack(path: Path, folder: Path, entries: list[zipfile.ZipInfo]) -> None:
     left = MAX_UNPACKED_BYTES  # the sizes in a zip's directory are only what its maker says
     with zipfile.ZipFile(path) as archive:
         for entry in entries:
@@ -72,6 +91,8 @@ def _checked_entries(path: Path) -> list[zipfile.ZipInfo]:
     for entry in entries:
         name = PurePosixPath(entry.filename)
         kind = stat.S_IFMT(entry.external_attr >> 16)
+        if not name.parts and not entry.filename.endswith("/"):
+            raise InvalidFunctionError("code", str(path), f"{entry.filename!r} is no file's name")
         if name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
             raise InvalidFunctionError(
                 "code", str(path), f"{entry.filename!r} would be written outside the code folder"

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from fc_runtime.errors import InvalidFunctionError
+
 RENEW_BEFORE_S: Final = 300.0  # a handler that starts now may run for minutes
 
 
@@ -26,6 +28,28 @@ class Credentials:
     access_key_secret: str = field(repr=False)
     security_token: str = field(default="", repr=False)
     expires_at: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("access_key_id", "access_key_secret", "security_token"):
+            value = getattr(self, name)
+            if not is_text(value):  # the message must not show it
+                raise InvalidFunctionError(name, type(value).__name__, "a text without NUL")
+        expires_at = self.expires_at
+        if expires_at is not None and (
+            isinstance(expires_at, bool) or not isinstance(expires_at, int | float)
+        ):
+            raise InvalidFunctionError("expires_at", expires_at, "seconds since the epoch, or None")
+
+
+def is_text(value: object) -> bool:
+    """Can a worker be told it, and hold it in its environment?"""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 CredentialsSource: TypeAlias = Credentials | Callable[[], Credentials]
@@ -47,7 +71,12 @@ class Renewing:
         with self._lock:
             current = self._current
             if current is None or not _is_fresh(current):
-                current = self._current = self._ask()
+                current = self._ask()
+                if not isinstance(current, Credentials):
+                    raise InvalidFunctionError(
+                        "credentials", type(current).__name__, "a callable that gives a Credentials"
+                    )
+                self._current = current
             return current
 
 

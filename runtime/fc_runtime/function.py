@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from fc_runtime import code_package
-from fc_runtime.credentials import Credentials, CredentialsSource
+from fc_runtime.credentials import Credentials, CredentialsSource, is_text
 from fc_runtime.errors import InvalidFunctionError
 
 MIN_MEMORY_MB: Final = 32  # an interpreter with msgpack, json and logging holds 15 to 20
@@ -147,9 +147,10 @@ def _check_whole(name: str, value: object, least: int, most: int) -> None:
 
 
 def _existing_code(value: object) -> Path:
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+    given = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not given or not is_text(given):
         raise InvalidFunctionError("code", value, "the path of a folder or of a .zip file")
-    path = Path(os.fspath(value)).absolute()
+    path = Path(given).absolute()
     if path.is_dir():
         return path.resolve()
     if not path.exists():
@@ -187,7 +188,7 @@ def _checked_environment(value: object) -> Mapping[str, str]:
             raise InvalidFunctionError(key, name, "letters, digits and _, starting with a letter")
         if name in _RESERVED or name.startswith("FC_"):
             raise InvalidFunctionError(key, name, "reserved by Function Compute")
-        if not isinstance(text, str) or "\0" in text:
+        if not is_text(text):
             raise InvalidFunctionError(key, type(text).__name__, "a text without NUL")
     if sum(len(name) + len(text) for name, text in value.items()) > MAX_ENVIRONMENT_BYTES:
         raise InvalidFunctionError(
@@ -209,6 +210,10 @@ def _checked_layers(value: object) -> tuple[Path, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise InvalidFunctionError("layers", value, "a sequence of folders")
     for layer in value:
-        if not isinstance(layer, str | os.PathLike) or not Path(layer).is_dir():
+        if (
+            not isinstance(layer, str | os.PathLike)
+            or not is_text(os.fspath(layer))
+            or not Path(layer).is_dir()
+        ):
             raise InvalidFunctionError("layers", layer, "there is no such folder")
     return tuple(Path(layer).resolve() for layer in value)

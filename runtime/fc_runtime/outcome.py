@@ -142,7 +142,6 @@ class Result:
 
 
 RETURNED: Final = Returned()
-NO_USAGE: Final = Usage()
 
 
 def describe(outcome: Outcome) -> str:
@@ -159,7 +158,7 @@ def describe(outcome: Outcome) -> str:
             return f"{peak / 2**20:.1f} MiB in use, limit {limit / 2**20:.0f} MiB ({source}{who})"
         case Crashed():
             return outcome.describe()
-        case InitializationFailed(cause):
+        case InitializationFailed(cause):  # pragma: no branch (mypy: there is no other)
             return f"initialization failed: {describe(cause)}"
 
 
@@ -183,7 +182,7 @@ def error_for(result: Result) -> errors.InvocationError | None:
             return errors.OutOfMemoryError(text, result)
         case Crashed():
             return errors.CrashedError(text, result)
-        case ResponseRejected():
+        case ResponseRejected():  # pragma: no branch
             return errors.ResponseError(text, result)
 
 

@@ -50,7 +50,7 @@ class _ThreadWaiter:
         try:
             self._gate.acquire()
         except BaseException:  # Ctrl-C while queueing: leave the queue, or give back
-            pool.withdraw(self, self.grant)
+            pool.withdraw(self)
             raise
         if self.grant is None:
             raise AssertionError("woken without a grant")

@@ -4,9 +4,14 @@ signal handlers, environment, and the streams. Taken once, after the initializer
 every answer, while the caller is already gone.
 """
 
-import _signal  # type: ignore[import-not-found]  # signal.getsignal wraps every answer in an enum, at ten times the price
+# The functions themselves, not those of `signal` and `os` that `Deeds` listens to.
+import _signal  # type: ignore[import-not-found]
 import os
+import posix
 import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, Final
 
 from fc_worker import capture
@@ -17,14 +22,59 @@ _SIGNALS: Final = tuple(
 )
 
 
+class Deeds:
+    """
+    What the handler did that has to be counted or undone, heard as it does it: so that the many
+    invocations that did nothing of the kind need not be looked at afterwards.
+
+    Heard from CPython's audit events; the few functions that raise none are wrapped.
+    """
+
+    STARTS: Final = frozenset(
+        {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
+    )
+    CHANGES: Final = frozenset({"os.chdir", "os.putenv", "os.unsetenv"})
+    SILENT: Final = (
+        (os, "umask"),
+        (signal, "alarm"),
+        (signal, "setitimer"),
+        (signal, "signal"),
+        (signal, "set_wakeup_fd"),
+        (signal, "pthread_sigmask"),
+    )
+
+    def __init__(self) -> None:
+        self.started = 0  # processes, since the last invocation began
+        self.changed = True
+        sys.addaudithook(self._heard)
+        for module, name in self.SILENT:
+            setattr(module, name, self._listening(getattr(module, name)))
+
+    def _heard(self, event: str, _args: object) -> None:
+        if event in self.STARTS:
+            self.started += 1
+            self.changed = True
+        elif event in self.CHANGES:
+            self.changed = True
+
+    def _listening(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def heard(*args: Any, **kwargs: Any) -> Any:
+            self.changed = True
+            return function(*args, **kwargs)
+
+        return heard
+
+
 class Baseline:
     """The state to go back to."""
 
     def __init__(self, code: str) -> None:
         self._code_fd = os.open(code, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._umask = os.umask(0o022)
-        os.umask(self._umask)
+        self._umask = posix.umask(0o022)
+        posix.umask(self._umask)
         self._handlers: list[Any] = list(map(_signal.getsignal, _SIGNALS))
+        self._mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
         self._environ = os.environ
         self._environment: dict[Any, Any] = {}
         self.keep_environment()
@@ -34,24 +84,19 @@ class Baseline:
         """The environment as it is now is right: credentials have just been renewed."""
         self._environment = dict(_raw_environment() or {})
 
-    def put_back(self, *, deep: bool) -> str | None:
-        """
-        Undo what the handler changed; a word for what could not be undone, or None.
+    def environ_replaced(self) -> bool:
+        """What nobody hears: another object in the place of the environment."""
+        return os.environ is not self._environ
 
-        *deep*: it is known to have touched working directory or environment.
-        """
-        os.umask(self._umask)
-        signal.alarm(0)
+    def put_back(self) -> str | None:
+        """Undo what the handler changed; a word for what could not be undone, or None."""
+        posix.umask(self._umask)
+        _signal.alarm(0)
         if list(map(_signal.getsignal, _SIGNALS)) != self._handlers:
             for number, handler in zip(_SIGNALS, self._handlers, strict=True):
                 if handler is not None:  # None: set by C code, before us; Python cannot set it
-                    signal.signal(number, handler)
-        capture.restore()
-        if deep or os.environ is not self._environ:
-            return self._put_back_deep()
-        return None
-
-    def _put_back_deep(self) -> str | None:
+                    _signal.signal(number, handler)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self._mask)
         try:
             os.fchdir(self._code_fd)
         except OSError:

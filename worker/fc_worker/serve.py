@@ -28,14 +28,15 @@ from typing import Any, Final, Never
 from fc_worker import capture, messages as m, respond, tree, wire
 from fc_worker.context import ContextFactory
 from fc_worker.load import Loader, LoadError
-from fc_worker.restore import Baseline
+from fc_worker.restore import Baseline, Deeds
 from fc_worker.wire import Frame, Kind
 
 READ_BYTES: Final = 64 * 1024
-SHORT_NS: Final = 1_000_000
+# Below this no process can have been started (a bare vfork and exec takes three times as long), and
+# what Python code changed is known from `Deeds`: there is nothing to look for.
+QUICK_NS: Final = 100_000
 _INVOKE: Final = int(Kind.INVOKE)
 _RESULT: Final = int(Kind.RESULT)
-_LOOK_ONLY: Final = os.WEXITED | os.WNOHANG | os.WNOWAIT
 _count_threads: Final = _thread._count  # noqa: SLF001 (besides the main one; no lock is taken)
 _NOT_THE_HANDLERS: Final = (__file__, f"{os.path.dirname(os.__file__)}/asyncio/")  # noqa: PTH120
 _CREDENTIAL_NAMES: Final = (
@@ -43,29 +44,6 @@ _CREDENTIAL_NAMES: Final = (
     ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "accessKeySecret"),
     ("ALIBABA_CLOUD_SECURITY_TOKEN", "securityToken"),
 )
-
-
-class Deeds:
-    """
-    What the handler did that has to be counted or undone, heard from CPython's audit events: so
-    that the many invocations that did nothing of the kind need not look.
-    """
-
-    STARTS: Final = frozenset(
-        {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
-    )
-    CHANGES: Final = frozenset({"os.chdir", "os.putenv", "os.unsetenv"})
-
-    def __init__(self) -> None:
-        self.started = 0  # processes
-        self.changed = True  # working directory or environment
-        sys.addaudithook(self._heard)
-
-    def _heard(self, event: str, _args: object) -> None:
-        if event in self.STARTS:
-            self.started += 1
-        elif event in self.CHANGES:
-            self.changed = True
 
 
 class Worker:
@@ -89,7 +67,6 @@ class Worker:
         self._children_us = (0, 0)
         self._baseline: Baseline  # taken when READY goes out, before any INVOKE comes in
         self._unclean: str | None = None
-        self._answered = False  # has any invocation been?
         self._most = config.max_response_bytes
 
     def run(self) -> Never:
@@ -160,7 +137,7 @@ class Worker:
             self._adopt_credentials(credentials)
         capture.set_request_id(request_id)
         deeds = self._deeds
-        started_before = deeds.started
+        deeds.started = 0
         started_ns = time.monotonic_ns()
         context = self._contexts.make(
             request_id=request_id,
@@ -180,27 +157,19 @@ class Worker:
         if not self._original:
             os._exit(0)  # a fork of this process that came back here has nothing to say (D11)
         run_ns = time.monotonic_ns() - started_ns
-        try:
-            os.waitid(os.P_ALL, 0, _LOOK_ONLY)
-        except ChildProcessError:
-            pass  # no children, dead or alive
-        else:
-            self._end_leftovers(answer)
-        if _count_threads():
-            answer[m.THREADED] = True
-        if run_ns < SHORT_NS and deeds.started == started_before and self._answered:
-            # One exact sum, told as user time: the split, and the memory's high-water mark, cost
-            # a microsecond more, and are told by the next invocation that is long enough.
-            now_us = time.process_time_ns() // 1000
+        quick = run_ns < QUICK_NS and not deeds.changed and not _count_threads()
+        if quick:
+            now_us = time.process_time_ns() // 1000  # one exact sum, told as user time
             answer[m.USER_US] = now_us - self._told_us
             self._told_us = now_us
         else:
             answer[m.RUN_NS] = run_ns
-            self._account(answer, deeds.started - started_before)
-            self._answered = True
+            self._look_closely(answer, deeds.started)
         self._send(_RESULT, frame.invocation, answer, body)
-        self._unclean = self._baseline.put_back(deep=deeds.changed)
-        deeds.changed = False
+        capture.restore()
+        if not quick or self._baseline.environ_replaced():
+            self._unclean = self._baseline.put_back()
+            deeds.changed = False
 
     # -- the parts -----------------------------------------------------------------------------
 
@@ -245,6 +214,7 @@ class Worker:
         failure = respond.failure_of(error, skip=_frames_above_the_handler(error))
         answer = _failed(m.STATUS_EXITING, *failure[:2], failure.traceback)
         answer[m.EXIT_CODE] = code
+        answer[m.PEAK_RSS] = _used(resource.RUSAGE_SELF)[2]
         self._send(kind, frame.invocation, answer, b"")
         os._exit(code)
 
@@ -266,18 +236,23 @@ class Worker:
         if self._handler is not None:
             self._baseline.keep_environment()
 
-    def _end_leftovers(self, answer: dict[str, Any]) -> None:
+    def _look_closely(self, answer: dict[str, Any], started: int) -> None:
         """
+        Leftovers and usage of an invocation that was long enough to have started processes.
+
         Children that outlive the handler are killed before the answer leaves, so that what they
         wrote belongs to this invocation and nothing of them meets the next.
         """
-        killed, survivors = tree.sweep_children(known=())
-        answer[m.LEFT_BEHIND] = killed
-        if survivors:
-            answer[m.UNCLEAN] = "leftovers"
-
-    def _account(self, answer: dict[str, Any], started: int) -> None:
-        """What has been used since the last answer, in full."""
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            pass  # none, dead or alive
+        else:
+            answer[m.LEFT_BEHIND], survivors = tree.sweep_children(known=())
+            if survivors:
+                answer[m.UNCLEAN] = "leftovers"
+        if _count_threads():
+            answer[m.THREADED] = True
         user_us, system_us, answer[m.PEAK_RSS] = _used(resource.RUSAGE_SELF)
         untold_us = user_us + system_us - self._told_us
         own_system_us = min(system_us - self._system_us, untold_us)
@@ -341,11 +316,14 @@ def _log_failure(body: bytes) -> None:
     logging.getLogger().error(body.decode("utf-8", "replace"))
 
 
-def watch_faults(stack_fd: int) -> None:
-    """
-    Where it hung, and where it crashed: faulthandler needs neither the GIL nor the handler's
-    cooperation. At a deadline the supervisor signals and reads *stack_fd*.
-    """
+def watch_crashes() -> None:
+    """Where it crashed goes to the log: fd 2, whatever that is by then."""
     faulthandler.enable(file=2, all_threads=False)
-    faulthandler.register(m.STACK_SIGNAL, file=stack_fd, all_threads=True, chain=False)
 
+
+def watch_deadlines(stack_fd: int) -> None:
+    """
+    Where it hung: faulthandler needs neither the GIL nor the handler's cooperation. At a deadline
+    the supervisor signals and reads the other end of *stack_fd*.
+    """
+    faulthandler.register(m.STACK_SIGNAL, file=stack_fd, all_threads=True, chain=False)

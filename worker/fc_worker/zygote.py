@@ -142,8 +142,7 @@ class Zygote:
 
     def _preload(self) -> None:
         failed: dict[str, str] = {}
-        capture.install()  # nothing printed by a preload may wait in a buffer for the first worker
-        prepare_sys_path(self._config.code, self._config.layers)
+        _prepare(self._config)
         for name in self._config.preload:
             try:
                 importlib.import_module(name)
@@ -173,38 +172,46 @@ class Zygote:
             socket.send_fds(self._control, [msgpack.packb(message)], descriptors)
 
 
-def _work(config: m.WorkerConfig, descriptors: list[int]) -> Never:
-    """Turn this fresh process into a worker: the steps, in the order that matters."""
-    request_fd, response_fd, log_fd, stack_fd = descriptors
-    os.setsid()
-    kernel.become_subreaper()
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(log_fd, 1)
-    os.dup2(log_fd, 2)
-    _close_all([null, log_fd])
-    _limit(config.memory_mb, config.sandbox)
+def _prepare(config: m.WorkerConfig) -> None:
+    """
+    All that a fork inherits, done once in the zygote and not in the time of every cold start:
+    limits, environment, folder, streams (objects over descriptors 0 to 2, whatever those are).
+    """
+    with suppress(OSError):
+        # The kernel's own OOM killer shall take a worker before anything else on the host.
+        oom = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(oom, b"700")
+        os.close(oom)
+    if config.sandbox != "none":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        data = config.memory_mb * MiB + _SLACK_BYTES
+        resource.setrlimit(resource.RLIMIT_DATA, (data, data))
+        kernel.forbid_new_privileges()
     environment = environment_of(config)
     os.environ.clear()
     os.environ.update(environment)
     if "TZ" in environment:
         time.tzset()
     os.chdir(config.code)
+    # Also: nothing printed by a preload may wait in a buffer for the first worker.
     capture.install()
-    serve.watch_faults(stack_fd)
+    serve.watch_crashes()
+    prepare_sys_path(config.code, config.layers)
+
+
+def _work(config: m.WorkerConfig, descriptors: list[int]) -> Never:
+    """Turn this fresh process, in which all is prepared, into a worker."""
+    request_fd, response_fd, log_fd, stack_fd = descriptors
+    os.setsid()
+    kernel.become_subreaper()
+    os.dup2(log_fd, 1)
+    os.dup2(log_fd, 2)
+    os.close(log_fd)
+    os.environ["FC_INSTANCE_ID"] = (
+        f"c-{int(time.time()):08x}-{os.urandom(4).hex()}-{os.urandom(6).hex()}"
+    )
+    serve.watch_deadlines(stack_fd)
     serve.Worker(config, request_fd, response_fd).run()
-
-
-def _limit(memory_mb: int, sandbox: str) -> None:
-    # The kernel's own OOM killer shall take a worker before anything else on the host.
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123
-        file.write("700")
-    if sandbox == "none":
-        return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    data = memory_mb * MiB + _SLACK_BYTES
-    resource.setrlimit(resource.RLIMIT_DATA, (data, data))
-    kernel.forbid_new_privileges()
 
 
 def environment_of(config: m.WorkerConfig) -> dict[str, str]:
@@ -228,7 +235,6 @@ def environment_of(config: m.WorkerConfig) -> dict[str, str]:
         "FC_QUALIFIER": config.qualifier,
         "FC_VER_ID": config.version_id,
         "FC_RUNTIME_VERSION": f"python{sys.version_info.major}.{sys.version_info.minor}",
-        "FC_INSTANCE_ID": f"c-{int(time.time()):08x}-{os.urandom(4).hex()}-{os.urandom(6).hex()}",
     }
 
 
@@ -286,7 +292,7 @@ def exec_main() -> None:
     size = os.fstat(config_fd).st_size
     config = m.WorkerConfig.from_map(msgpack.unpackb(os.pread(config_fd, size, 0)))
     os.close(config_fd)
-    prepare_sys_path(config.code, config.layers)
+    _prepare(config)
     for name in config.preload:
         with suppress(Exception):  # the handler's own import tells what is wrong
             importlib.import_module(name)

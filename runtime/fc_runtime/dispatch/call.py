@@ -30,6 +30,7 @@ class Call:
     __slots__ = (
         "_early",
         "_guarded",
+        "_look_at_ns",
         "_placement",
         "_timeout_ns",
         "began_ns",
@@ -63,6 +64,7 @@ class Call:
         self.watch: Watch | None = None  # most warm calls end before anybody has to look
         self._early: bytes | None = None
         self._guarded = guarded
+        self._look_at_ns = started_ns + PERIOD_MS * 1_000_000
         self._timeout_ns = timeout_ns
         self._placement = placement
 
@@ -100,7 +102,7 @@ class Call:
         self._early = None
         if data is None:
             if not channel.process_ended():
-                return None
+                return self._look_if_due(time.monotonic_ns())
             data = channel.read(0)  # again: what it wrote before it ended is in the pipe by now
         if not data:
             return Ending.GONE
@@ -114,10 +116,7 @@ class Call:
             self.began_ns = now
             self.deadline_ns = now + self._timeout_ns
         if not done:
-            if now < self.deadline_ns:
-                return None
-            self.ended_ns = now  # a worker whose answer only ever trickles is never looked at
-            return Ending.TIMED_OUT
+            return self._look_if_due(now)
         self.ended_ns = now
         if exchange.unsent:
             self.breach = "an answer before the event was read"
@@ -136,9 +135,14 @@ class Call:
         if self.watch is None:
             self.watch = Watch(*self._guarded)
         ending = self.watch.look(self.channel.pid)
+        self._look_at_ns = now + self.watch.period_ms * 1_000_000
         if ending is not None:
             self.ended_ns = time.monotonic_ns()
         return ending
+
+    def _look_if_due(self, now: int) -> Ending | None:
+        """Else a worker whose bytes never stop trickling would never be looked at."""
+        return self.look() if now >= min(self._look_at_ns, self.deadline_ns) else None
 
     @property
     def peak_bytes(self) -> int:

@@ -205,8 +205,7 @@ class Core:
             pool.wait_until_unused(None if until is None else max(0.0, until - time.monotonic()))
         for pool in pools:
             for instance in pool.live_instances():
-                if instance.channel.pid is not None and not instance.exited.is_set():
-                    self.isolation.kill_tree(instance.channel.pid, instance.channel.pidfd)
+                self.supervisor.kill_tree(instance)
         last = time.monotonic() + GONE_WITHIN_S
         for pool in pools:
             pool.wait_until_empty(max(0.0, last - time.monotonic()))

@@ -46,6 +46,7 @@ class Instance:
         "disposed",
         "exit",
         "exited",
+        "guard",
         "id",
         "idle_since_ns",
         "invocations",
@@ -73,6 +74,7 @@ class Instance:
         self.exit: Exit | None = None
         self.exited = threading.Event()
         self.disposed = False
+        self.guard = threading.Lock()  # held to signal it, and to dispose of what is signalled
         self.decoder = Decoder(max_body)
         self.log_fd = self.stack_fd = -1
         opened: list[int] = []

@@ -51,6 +51,8 @@ Grant: TypeAlias = Instance | Leave | Result  # a Result: why no instance would 
 class Waiter(Protocol):
     """A caller in the queue. Touched only under the pool's lock."""
 
+    grant: Grant | None
+
     def offer(self, grant: Grant) -> bool:
         """Take it; False if the caller has given up."""
         ...
@@ -98,10 +100,13 @@ class Pool:
         self._end: Leave | None = None
         self._failures = 0
         self._failure: Result | None = None
+        self._obstacle: Exception | None = None  # why one could not even be tried
         self._retry_at_ns = 0
         self._used_ns = 0
         self._expiry_planned = False
+        self._asleep = False
         self._top_up_planned = False
+        self._wears_out = function.max_invocations is not None
         self._recycle = RecyclePolicy(function.max_invocations)
         self._restart = RestartPolicy()
         self._scaling = ScalingPolicy(function.min_instances, int(function.idle_timeout * 1e9))
@@ -156,11 +161,12 @@ class Pool:
                 self._plan_top_up()
             return instance
 
-    def withdraw(self, waiter: Waiter, grant: Grant | None) -> None:
-        """The caller gives up waiting; *grant* is what he had been given all the same."""
+    def withdraw(self, waiter: Waiter) -> None:
+        """The caller gives up waiting; what he has been given all the same goes back."""
         with self._lock:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
+            grant = waiter.grant
         if isinstance(grant, Instance):
             self.release(grant)
         elif grant is Leave.START:
@@ -172,7 +178,9 @@ class Pool:
         with self._lock:
             self._serving -= 1
             self._used_ns = now
-            reason = why_stop or self._why_not_keep(instance)
+            reason = why_stop
+            if reason is None and (self._end or self._wears_out or instance.zygote.gone):
+                reason = self._why_not_keep(instance)
             if reason is None:
                 instance.advance(Trigger.RELEASE)
                 instance.idle_since_ns = now
@@ -292,10 +300,13 @@ class Pool:
 
     def _note_failure(self, failure: Result | None) -> None:
         if failure is not None and isinstance(failure.outcome, InitializationFailed):
-            self._failures += 1
             self._failure = failure
+            now = time.monotonic_ns()
+            if now < self._retry_at_ns:
+                return  # begun together with one that has failed already: counts once
+            self._failures += 1
             delay_s = self._restart.delay_s(self._failures)
-            self._retry_at_ns = time.monotonic_ns() + int(delay_s * 1e9)
+            self._retry_at_ns = now + int(delay_s * 1e9)
 
     def _missing(self) -> int:
         """How many instances should be started now."""
@@ -317,10 +328,17 @@ class Pool:
                 self._supervisor.background.run(self._top_up)
 
     def _plan_expiry(self) -> None:
-        if self._idle and not self._expiry_planned:
-            self._expiry_planned = True
-            at_ns = min(instance.idle_since_ns for instance in self._idle) + self._scaling.idle_ns
-            self._supervisor.after((at_ns - time.monotonic_ns()) / 1e9, self._expire)
+        if self._expiry_planned:
+            return
+        now = time.monotonic_ns()
+        if self._idle:
+            since_ns = min(instance.idle_since_ns for instance in self._idle)
+        elif self._zygote is not None and not (self._live or self._serving or self._warming):
+            since_ns = now  # a zygote that nobody came out of alive is not kept for good either
+        else:
+            return
+        self._expiry_planned = True
+        self._supervisor.after((since_ns + self._scaling.idle_ns - now) / 1e9, self._expire)
 
     # -- starting ------------------------------------------------------------------------------
 
@@ -352,18 +370,35 @@ class Pool:
             self._supervisor.background.run(lambda: self._warm_one(done))
 
     def wait_until_warm(self, count: int, within_s: float) -> Result | None:
-        """Until *count* instances are there, or one failed to come up: then why."""
-        self.warm(count)
+        """
+        Until *count* instances are there, or one failed to come up: then why.
+
+        Raises what kept one from being tried: OverloadedError, or what a credentials callable did.
+        """
         until = time.monotonic() + within_s
-        with self._changed:
-            while len(self._idle) + self._serving < count:
+        with self._lock:
+            known, obstacle = self._failure, self._obstacle
+            if self._known_failure() is not None:
+                return known
+        while time.monotonic() < until:
+            self.warm(count)
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._is_up(count) or self._end is not None or not self._warming,
+                    max(0.0, until - time.monotonic()),
+                )
                 if self._end is not None:
                     raise RuntimeClosedError(f"{self.function.name} was unregistered meanwhile")
-                if self._warming == 0 and self._known_failure() is not None:
+                if self._is_up(count):
+                    return None
+                if self._failure is not None and self._failure is not known:
                     return self._failure
-                if not self._changed.wait(max(0.0, until - time.monotonic())):
-                    raise OverloadedError(f"not warm within {within_s:g} s")
-        return None
+                if self._obstacle is not None and self._obstacle is not obstacle:
+                    raise self._obstacle
+        raise OverloadedError(f"not warm within {within_s:g} s")
+
+    def _is_up(self, count: int) -> bool:
+        return len(self._idle) + self._serving >= count
 
     def _top_up(self) -> None:
         with self._lock:
@@ -375,11 +410,14 @@ class Pool:
 
     def _warm_one(self, done: Callable[[Result | None], None] | None = None) -> None:
         """On a background thread: start one and put it on the stack."""
+        instance = failure = obstacle = None
         try:
             instance, failure = self._core.warm_up(self)
-        except OverloadedError as error:
-            self._supervisor.log.warning("instance.not_started", cause=str(error))
-            instance, failure = None, None
+        except Exception as error:  # noqa: BLE001 (no room, or whatever a credentials callable raises)
+            obstacle = error
+            self._supervisor.log.warning(
+                "instance.not_started", function=self.function.name, cause=type(error).__name__
+            )
         keep = False
         with self._lock:
             self._warming -= 1
@@ -389,15 +427,17 @@ class Pool:
                 if keep:
                     instance.idle_since_ns = time.monotonic_ns()
                     self._idle.insert(0, instance)  # unused ones serve last
-                    self._failures = 0
-                    self._failure = None
+                    self._failure = None  # but it counts as a success only once it has served
                 else:
                     instance.advance(Trigger.STOP)
             self._note_failure(failure)
+            if obstacle is not None:
+                self._obstacle = obstacle
+                self._failures += 1
             self._hand_out()
             self._plan_expiry()
-            if failure is None and instance is None:
-                self._retry_at_ns = 0
+            if instance is None:
+                self._plan_top_up()
             self._changed.notify_all()
         if instance is not None and not keep:
             self.dismiss(instance, "closed")
@@ -474,6 +514,7 @@ class Pool:
                 return
             instance.advance(Trigger.EXITED)
             self._live.discard(instance)
+            self._plan_expiry()
             self._changed.notify_all()
         self._supervisor.dispose(instance)
         self._leave_if_empty()
@@ -498,12 +539,12 @@ class Pool:
             for instance in self._idle:
                 if instance.idle_since_ns + self._scaling.idle_ns <= now:
                     instance.idle_since_ns = now  # kept on purpose: look again in a while
-            self._plan_expiry()
-            asleep = not self._idle and not self._serving and not self._warming
+            self._asleep = not (self._idle or self._serving or self._warming)
+            if not self._asleep:
+                self._plan_expiry()
         for instance in leaving:
             self.dismiss(instance, "idle")
-        if asleep:
-            self.hang_up_zygote()
+        self._leave_if_empty()
 
     def close(self, end: Leave) -> None:
         """No more leases; idle ones go, serving ones when they are released."""
@@ -521,12 +562,16 @@ class Pool:
         self._leave_if_empty()
 
     def _leave_if_empty(self) -> None:
-        """The last one of a closed pool turns off the light."""
-        with self._lock:
-            empty = not (self._live or self._warming or self._serving)
-            leave = self._end is not None and empty
-        if leave:
-            self.hang_up_zygote()
+        """The last one turns off the light: in a closed pool, and in one that is out of use."""
+        if self._live or not (self._asleep or self._end is not None):
+            return
+        with self._zygote_lock, self._lock:
+            if self._live or self._warming or self._serving:
+                return  # whoever is about to start one counts as serving, or warming, by now
+            zygote, self._zygote = self._zygote, None
+            self._asleep = False
+        if zygote is not None:
+            zygote.hang_up()
 
     def forget(self) -> None:
         """In a forked child of the host: close the child's copies of our descriptors."""

@@ -234,6 +234,8 @@ class Serving:
         exit_code, reason = self._account_of(ending, exited, natural=natural)
         if call.headers().get(m.STATUS) == m.STATUS_EXITING:
             initializing = call.exchange.reply is None
+        instance.note_peak(call.exchange.ready)
+        instance.note_peak(call.exchange.reply)
         peak = max(call.peak_bytes, instance.peak_bytes)
         outcome, payload = settle.failed(
             call,

@@ -82,8 +82,7 @@ class Supervisor:
         channel = instance.channel
         if channel.pid is None and not instance.exited.wait(GONE_WITHIN_S):
             instance.zygote.kill()  # it does not even fork: stuck in a preload
-        if channel.pid is not None:
-            self.isolation.kill_tree(channel.pid, channel.pidfd)
+        self.kill_tree(instance)
         ending = self.wait_for_exit(instance)
         if ending is None:
             self.survivors += 1
@@ -92,10 +91,17 @@ class Supervisor:
             )
         return ending
 
+    def kill_tree(self, instance: Instance) -> None:
+        """Signal everybody in it, unless it has ended. Its descriptors cannot be closed meanwhile."""
+        with instance.guard:
+            channel = instance.channel
+            if not instance.disposed and channel.pid is not None and not instance.exited.is_set():
+                self.isolation.kill_tree(channel.pid, channel.pidfd)
+
     def wait_for_exit(self, instance: Instance) -> Exit | None:
         """Until the zygote has reported its exit, or the pidfd where there is no zygote any more."""
         until = time.monotonic() + GONE_WITHIN_S
-        while not instance.exited.wait(0.05 if instance.zygote.gone else GONE_WITHIN_S):
+        while not instance.exited.wait(0.05):  # the zygote may go at any moment, and say nothing
             if instance.zygote.gone and instance.channel.process_ended():
                 instance.exit = Exit(None, reason="its zygote was gone")
                 instance.exited.set()
@@ -105,11 +111,12 @@ class Supervisor:
 
     def dispose(self, instance: Instance) -> None:
         """Let go of descriptors and pid of an instance that has ended and that nobody holds."""
-        if instance.disposed:
-            return
-        instance.disposed = True
-        instance.zygote.reap(instance)
-        instance.close()
+        with instance.guard:
+            if instance.disposed:
+                return
+            instance.disposed = True
+            instance.zygote.reap(instance)
+            instance.close()
         ending = instance.exit
         say = self.log.info if instance.stop_reason in EXPECTED_STOPS else self.log.warning
         say(
@@ -257,5 +264,7 @@ class Supervisor:
         for instance in list(zygote.instances.values()):
             if instance.channel.pid is None and instance.exit is None:
                 self._note_exit(instance, Exit(None, reason="the zygote ended before it forked"))
+            elif instance.exit is None and instance.channel.process_ended():
+                self._note_exit(instance, Exit(None, reason="its zygote was gone"))
             elif instance.exit is None:
                 instance.pool.on_orphaned(instance)

@@ -1,0 +1,65 @@
+"""The commands and their help. With boxes and colours where a person reads it, plain otherwise."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from fc_runtime.cli import output
+from fc_runtime.cli.exits import MEANINGS, Exit
+from fc_runtime.cli.invoke import invoke
+from fc_runtime.cli.sources import KEY_ID, KEY_SECRET, TOKEN
+
+
+def run() -> int:
+    """Run the command line of this process."""
+    read_by_a_person = output.is_styled(output.STDOUT) and output.is_styled(output.STDERR)
+    app = _app("rich" if read_by_a_person else None)
+    try:
+        app(prog_name="fc-runtime")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return Exit.RETURNED
+
+
+def _app(markup: Literal["rich"] | None) -> typer.Typer:
+    app = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,  # they show local variables, and so secrets
+        rich_markup_mode=markup,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(_options)
+    app.command(
+        no_args_is_help=True, epilog=_epilog(markup), context_settings={"max_content_width": 100}
+    )(invoke)
+    return app
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import importlib.metadata  # noqa: PLC0415 (slow, and seldom asked for)
+
+        typer.echo(f"fc-runtime {importlib.metadata.version('fc-runtime')}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Say which, and exit."),
+    ] = False,
+) -> None:
+    """Run Function-Compute-style Python handlers in warm worker processes."""
+
+
+def _epilog(markup: Literal["rich"] | None) -> str:
+    """What the options cannot say: where credentials come from, and the exit codes."""
+    credentials = (
+        f"context.credentials comes from {KEY_ID}, {KEY_SECRET} and {TOKEN} of the environment, "
+        "never from the command line."
+    )
+    codes = [f"{code.value:>3}  {meaning}" for code, meaning in MEANINGS.items()]
+    if markup:  # two newlines end a line there
+        return "\n\n".join([credentials, "", "Exit codes", *codes])
+    return "\n".join([credentials, "\n\b", "Exit codes:", *codes])

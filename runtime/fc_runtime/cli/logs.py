@@ -1,0 +1,71 @@
+"""
+The supervisor's events on standard error: readable lines on a terminal, JSON otherwise.
+
+Only the command line configures structlog. The library never does: it says nothing until it is
+given a logger.
+"""
+
+import logging
+import os
+from enum import StrEnum
+from typing import Final, TextIO, cast
+
+from fc_runtime.cli import output
+from fc_runtime.pool.events import Log
+
+
+class Level(StrEnum):
+    OFF = "off"
+    WARNING = "warning"
+    INFO = "info"
+    DEBUG = "debug"
+
+
+class Format(StrEnum):
+    AUTO = "auto"
+    PRETTY = "pretty"
+    JSON = "json"
+
+
+_TALKATIVE: Final = (Level.OFF, Level.INFO, Level.DEBUG)  # no -v, -v, -vv
+_NUMBERS: Final = {
+    Level.WARNING: logging.WARNING,
+    Level.INFO: logging.INFO,
+    Level.DEBUG: logging.DEBUG,
+}
+
+
+def level_of(named: Level, verbose: int) -> Level:
+    """What ``--log-level`` and so many ``--verbose`` come to: the more talkative of the two."""
+    asked = _TALKATIVE[min(verbose, len(_TALKATIVE) - 1)]
+    order = list(Level)
+    return max(named, asked, key=order.index)
+
+
+def logger(level: Level, form: Format) -> Log | None:
+    """Configure structlog; what to hand to ``Runtime(log=…)``."""
+    if level is Level.OFF:
+        return None
+    import structlog  # noqa: PLC0415 (only who wants the events pays for it)
+
+    if form is Format.AUTO:
+        form = Format.PRETTY if os.isatty(output.STDERR) else Format.JSON
+    pretty = form is Format.PRETTY
+    renderer: structlog.types.Processor = (
+        structlog.dev.ConsoleRenderer(colors=output.is_styled(output.STDERR))
+        if pretty
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(
+                fmt="%H:%M:%S.%f" if pretty else "iso", utc=not pretty
+            ),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_NUMBERS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", output.StandardError())),
+        cache_logger_on_first_use=True,
+    )
+    return cast("Log", structlog.get_logger())

@@ -1,0 +1,66 @@
+"""
+Handlers that a test can watch and steer: they say where they are, and wait until they are let on.
+
+The event is JSON: ``gate`` is a folder with two fifos, ``entered`` and ``release``.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+
+
+def whoami(event, context):
+    """The pid of this instance."""
+    return str(os.getpid())
+
+
+def handler(event, context):
+    """Come to the gate, wait there, and answer with label and pid."""
+    order = json.loads(event or b"{}")
+    if "gate" in order:
+        pass_through(order)
+    if "exit" in order:
+        os._exit(order["exit"])
+    if "bytes" in order:
+        return b"x" * order["bytes"]
+    return json.dumps({"label": order.get("label"), "pid": os.getpid(), "version": VERSION})
+
+
+VERSION = 1
+
+
+def pass_through(order):
+    tell(order)
+    release = os.open(f"{order['gate']}/release", os.O_RDONLY)
+    os.read(release, 1)
+    os.close(release)
+
+
+def tell(order):
+    entered = os.open(f"{order['gate']}/entered", os.O_WRONLY)
+    os.write(entered, f"{order.get('label', '-')} {os.getpid()}\n".encode())
+    os.close(entered)
+
+
+def forever(event, context):
+    """Come to the gate, and never leave."""
+    tell(json.loads(event))
+    while True:
+        time.sleep(60)
+
+
+async def in_loop(event, context):
+    """As `handler`, in a coroutine of the worker's own loop."""
+    order = json.loads(event)
+    await asyncio.to_thread(pass_through, order)
+    return order.get("label")
+
+
+def echo(event, context):
+    return event
+
+
+def leave(event, context):
+    sys.exit(3)

@@ -1,0 +1,1 @@
+IMPORTED_BY = __import__("os").getpid()

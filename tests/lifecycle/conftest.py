@@ -1,0 +1,3 @@
+from support.stage import gate, log, program
+
+__all__ = ["gate", "log", "program"]

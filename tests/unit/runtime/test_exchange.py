@@ -1,0 +1,311 @@
+"""What an instance's bytes mean on our side: three conversations, and a `WireError` for all else."""
+
+import itertools
+from typing import Any
+
+import pytest
+from fc_runtime.dispatch.exchange import Exchange, check_fields
+from fc_worker import messages as m, wire
+from fc_worker.wire import Decoder, Frame, Kind, WireError
+from hypothesis import given, strategies as st
+
+INVOCATION = 41
+MAX_BODY = 10_000
+GOOD: dict[str, Any] = {m.STATUS: m.STATUS_RETURNED}
+FULL: dict[str, Any] = {
+    m.STATUS: m.STATUS_RAISED,
+    m.ERROR_TYPE: "ValueError",
+    m.ERROR_MESSAGE: "ünïcode",
+    m.TRACEBACK: "",
+    m.UNCLEAN: "cwd",
+    m.EXIT_CODE: 0,
+    m.RUN_NS: 1,
+    m.INIT_NS: 2,
+    m.USER_US: 3,
+    m.SYSTEM_US: 2**63 - 1,
+    m.PEAK_RSS: 4,
+    m.CHILDREN: 5,
+    m.LEFT_BEHIND: 6,
+    m.THREADED: True,
+}
+NUMBERS = sorted(name for name, value in FULL.items() if type(value) is int)
+TEXTS = sorted(name for name, value in FULL.items() if type(value) is str)
+
+
+def answer(
+    kind: int,
+    headers: dict[str, Any] = GOOD,
+    body: bytes = b"",
+    *,
+    invocation: int = INVOCATION,
+    flags: int = 0,
+) -> bytes:
+    return wire.encode(kind, invocation, headers, len(body), flags) + body
+
+
+READY = answer(Kind.READY)
+RESULT = answer(Kind.RESULT, body=b"value")
+
+
+def warm() -> Exchange:
+    exchange = Exchange(Decoder(MAX_BODY), INVOCATION)
+    exchange.ask_to_invoke({m.REQUEST_ID: "r"}, b"event", wire.LIFT_AFFINITY)
+    return exchange
+
+
+def warm_up() -> Exchange:
+    exchange = Exchange(Decoder(MAX_BODY), INVOCATION)
+    exchange.ask_to_initialize({m.REQUEST_ID: "r"})
+    return exchange
+
+
+def cold() -> Exchange:
+    exchange = warm_up()
+    exchange.ask_to_invoke({m.REQUEST_ID: "r"}, b"event")
+    return exchange
+
+
+CONVERSATIONS = {
+    "warm": (warm, RESULT),
+    "cold": (cold, READY + RESULT),
+    "warm-up": (warm_up, READY),
+    "cold, failed": (cold, answer(Kind.READY, {m.STATUS: m.STATUS_RAISED}, b"why")),
+    "warm-up, exiting": (warm_up, answer(Kind.READY, {m.STATUS: m.STATUS_EXITING})),
+}
+
+
+@given(st.sampled_from(sorted(CONVERSATIONS)), st.lists(st.integers(0, 2**16), max_size=8))
+def test_a_conversation_ends_with_its_last_byte(name: str, places: list[int]) -> None:
+    """Warm, cold or warm-up: done when all that is owed is here, not before, however it was cut."""
+    make, stream = CONVERSATIONS[name]
+    exchange = make()
+    cuts = sorted({place % (len(stream) + 1) for place in places} | {0, len(stream)})
+    chunks = [stream[start:end] for start, end in itertools.pairwise(cuts)]
+
+    assert [False] * (len(chunks) - 1) + [True] == [exchange.received(chunk) for chunk in chunks]
+    assert ("warm" != name) is (exchange.ready is not None)
+    assert (name in ("warm", "cold")) is (exchange.reply is not None)
+    if exchange.reply is not None:
+        assert Frame(Kind.RESULT, INVOCATION, 0, GOOD, b"value") == exchange.reply
+
+
+def test_the_worker_reads_what_was_asked() -> None:
+    """Both roles: what is unsent, decoded by the other side, is INITIALIZE then INVOKE."""
+    sent = Decoder(MAX_BODY).feed(b"".join(cold().unsent))
+
+    assert [
+        Frame(Kind.INITIALIZE, INVOCATION, 0, {m.REQUEST_ID: "r"}, b""),
+        Frame(Kind.INVOKE, INVOCATION, 0, {m.REQUEST_ID: "r"}, b"event"),
+    ] == sent
+    (warm_frame,) = Decoder(MAX_BODY).feed(b"".join(warm().unsent))
+    assert wire.LIFT_AFFINITY == warm_frame.flags
+
+
+def test_an_empty_event_is_a_frame_without_body() -> None:
+    """An empty event is sent, and adds no part of no bytes, on which a write would stall."""
+    exchange = Exchange(Decoder(MAX_BODY), INVOCATION)
+    exchange.ask_to_invoke({m.REQUEST_ID: "r"}, b"")
+
+    assert 1 == len(exchange.unsent)
+    (frame,) = Decoder(MAX_BODY).feed(bytes(exchange.unsent[0]))
+    assert b"" == frame.body
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 400)))
+def test_sent_forgets_exactly_what_went(event: bytes, counts: list[int]) -> None:
+    """A pipe takes any number of bytes at a time; what remains is what it has not taken."""
+    exchange = warm_up()
+    exchange.ask_to_invoke({m.REQUEST_ID: "r"}, event)
+    whole = b"".join(exchange.unsent)
+    taken = 0
+    for count in counts:
+        count = min(count, len(whole) - taken)  # noqa: PLW2901
+        exchange.sent(count)
+        taken += count
+
+        assert whole[taken:] == b"".join(exchange.unsent)
+        assert all(len(part) for part in exchange.unsent)
+
+    exchange.sent(len(whole) - taken)
+    assert [] == exchange.unsent
+
+
+def test_cold_now_until_ready() -> None:
+    """``cold_now`` tells a cold call that has not heard READY from all others."""
+    exchange = cold()
+
+    assert exchange.cold_now
+    exchange.received(READY)
+    assert not exchange.cold_now
+    assert not warm().cold_now
+
+
+def test_wanted_is_the_decoders() -> None:
+    """How much to read next: the rest of the frame, once its prefix is here."""
+    exchange = warm()
+
+    assert wire.PREFIX_BYTES == exchange.wanted
+    exchange.received(RESULT[:-3])
+    assert 3 == exchange.wanted
+
+
+BREACHES = {
+    "a result to another invocation": (warm, answer(Kind.RESULT, invocation=INVOCATION + 1)),
+    "a result to invocation 0": (warm, answer(Kind.RESULT, invocation=0)),
+    "a result to the largest id": (warm, answer(Kind.RESULT, invocation=2**64 - 1)),
+    "READY for another invocation": (cold, answer(Kind.READY, invocation=1)),
+    "READY to a warm call": (warm, READY),
+    "a result where READY is owed": (cold, RESULT),
+    "two READYs": (cold, READY + READY),
+    "a result to a warm-up": (warm_up, READY + RESULT),
+    "a result after a failed READY": (cold, answer(Kind.READY, {m.STATUS: 1}) + RESULT),
+    "two results": (warm, RESULT + RESULT),
+    "a request": (warm, answer(Kind.INVOKE)),
+    "INITIALIZE": (cold, answer(Kind.INITIALIZE)),
+    "a CHUNK, which is not spoken yet": (warm, answer(Kind.CHUNK)),
+    "one byte after the result": (warm, RESULT + b"\x00"),
+    "half a frame after the result": (cold, READY + RESULT + RESULT[:30]),
+    "garbage": (warm, b"\xff" * 64),
+    "text on the pipe": (warm, b"Traceback (most recent call last):\n"),
+    "a body over the limit": (warm, answer(Kind.RESULT, body=bytes(MAX_BODY + 1))),
+    "nothing but a huge length": (warm, b"\xff\xff\xff\xff" + RESULT[4:]),
+    "no status": (warm, answer(Kind.RESULT, {m.RUN_NS: 1})),
+    "no headers": (warm, answer(Kind.RESULT, {})),
+}
+
+
+@pytest.mark.parametrize(("make", "stream"), BREACHES.values(), ids=BREACHES)
+def test_a_breach_of_protocol_is_a_wire_error(make: Any, stream: bytes) -> None:
+    """Forged, unasked, doubled or trailing: refused, whether it comes at once or byte by byte."""
+    with pytest.raises(WireError):
+        make().received(stream)
+
+    dripped = make()
+
+    def drip() -> None:
+        for byte in stream:
+            dripped.received(bytes([byte]))
+
+    with pytest.raises(WireError):
+        drip()
+
+
+def test_an_answer_that_nobody_asked_for() -> None:
+    """Before anything was asked, nothing may come."""
+    exchange = Exchange(Decoder(MAX_BODY), INVOCATION)
+
+    with pytest.raises(WireError, match="nobody asked for"):
+        exchange.received(RESULT)
+
+
+def test_bytes_of_an_older_answer_are_not_taken_for_this_one() -> None:
+    """What a late thread of the last invocation writes meets the next exchange as a breach."""
+    decoder = Decoder(MAX_BODY)
+    first = Exchange(decoder, INVOCATION)
+    first.ask_to_invoke({}, b"")
+    assert first.received(RESULT)
+    second = Exchange(decoder, INVOCATION + 1)
+    second.ask_to_invoke({}, b"")
+
+    with pytest.raises(WireError, match="invocation 41, not 42"):
+        second.received(RESULT)
+
+
+@pytest.mark.parametrize("status", range(5))
+def test_every_status_is_known(status: int) -> None:
+    """Returned, raised, rejected, exiting, declined: all are answers."""
+    exchange = warm()
+
+    assert exchange.received(answer(Kind.RESULT, {**FULL, m.STATUS: status}))
+    assert exchange.reply is not None
+    assert status == exchange.reply.headers[m.STATUS]
+
+
+@pytest.mark.parametrize("status", [None, 5, -1, 2**64 - 1, True, False, 0.0, "0", [], [0], {}])
+def test_an_unknown_status_is_a_wire_error(status: object) -> None:
+    """A status is one of five numbers; what merely equals one, or cannot be looked up, is none."""
+    with pytest.raises(WireError, match="status"):
+        warm().received(answer(Kind.RESULT, {m.STATUS: status}))
+
+
+@pytest.mark.parametrize("value", [-1, -(2**63), 2**63, 2**64 - 1, True, 1.5, "1", None, [1], {}])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_is_a_size(name: str, value: object) -> None:
+    """Numbers are whole, not negative, below 2**63, and not booleans."""
+    with pytest.raises(WireError):
+        warm().received(answer(Kind.RESULT, {**FULL, name: value}))
+
+
+@pytest.mark.parametrize("value", [1, 0, True, 1.5, None, ["x"], {"x": 1}])
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_is_a_text(name: str, value: object) -> None:
+    """Texts are texts."""
+    with pytest.raises(WireError, match=f"'{name}'"):
+        warm().received(answer(Kind.RESULT, {**FULL, name: value}))
+
+
+@pytest.mark.parametrize("value", [False, 1, "yes", None, []])
+def test_threaded_is_true_or_absent(value: object) -> None:
+    """A mark is there or not; it has no second value."""
+    with pytest.raises(WireError):
+        check_fields({**FULL, m.THREADED: value})
+
+
+@pytest.mark.parametrize("value", [1, "x", True, None])
+def test_an_unknown_field_is_a_wire_error(value: object) -> None:
+    """Both sides come in one wheel, so a field that we do not know was not sent by our worker."""
+    with pytest.raises(WireError, match="'zz'"):
+        check_fields({**FULL, "zz": value})
+
+
+field_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+hostile_headers = st.dictionaries(
+    st.sampled_from([*FULL, "zz"]), field_values, max_size=5
+) | st.builds(lambda name, value: {**FULL, name: value}, st.sampled_from([*FULL]), field_values)
+
+
+@given(
+    st.sampled_from(sorted(CONVERSATIONS)),
+    st.lists(
+        st.builds(
+            Frame,
+            st.integers(0, 6),
+            st.sampled_from([INVOCATION, INVOCATION, 0, 2**64 - 1]),
+            st.integers(0, 2**16 - 1),
+            hostile_headers | st.just(GOOD),
+            st.binary(max_size=20),
+        ),
+        max_size=4,
+    ),
+    st.binary(max_size=30),
+)
+def test_hostile_answers_give_a_sane_frame_or_a_wire_error(
+    name: str, frames: list[Frame], rest: bytes
+) -> None:
+    """
+    Whatever frames and bytes a worker makes up: a `WireError`, or a reply whose every field can be
+    used without another look. Never another exception.
+    """
+    make, _ = CONVERSATIONS[name]
+    exchange = make()
+    stream = b"".join(
+        answer(frame.kind, frame.headers, frame.body, invocation=frame.invocation)
+        for frame in frames
+    )
+    try:
+        done = exchange.received(stream + rest)
+    except WireError:
+        return
+
+    assert done is (not exchange._owed)
+    for frame in (exchange.ready, exchange.reply):
+        if frame is not None:
+            assert INVOCATION == frame.invocation
+            assert frame.headers[m.STATUS] in range(5)
+            for field, value in frame.headers.items():
+                assert type(value) is type(FULL[field])
+                assert type(value) is not int or 0 <= value < 2**63
