@@ -25,6 +25,7 @@ MAX_MEMORY_MB: Final = 32 * 1024  # FC's own, spec 12
 MAX_TIMEOUT_S: Final = 86_400.0  # FC's own, spec 12
 MAX_IDLE_S: Final = 1e9  # thirty years: as good as never
 MAX_ENVIRONMENT_BYTES: Final = 64 * 1024  # FC allows 4 KiB; we are no stricter than need be
+MAX_LIST_BYTES: Final = 16 * 1024  # all preloads, or all layers: it goes in one datagram
 SANDBOXES: Final = ("none", "standard")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _VARIABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -190,10 +191,9 @@ def _checked_environment(value: object) -> Mapping[str, str]:
             raise InvalidFunctionError(key, name, "reserved by Function Compute")
         if not is_text(text):
             raise InvalidFunctionError(key, type(text).__name__, "a text without NUL")
-    if sum(len(name) + len(text) for name, text in value.items()) > MAX_ENVIRONMENT_BYTES:
-        raise InvalidFunctionError(
-            "environment", "…", f"at most {MAX_ENVIRONMENT_BYTES} characters in all"
-        )
+    _check_bytes(
+        "environment", [f"{name}={text}\0" for name, text in value.items()], MAX_ENVIRONMENT_BYTES
+    )
     return MappingProxyType(dict(value))
 
 
@@ -203,6 +203,7 @@ def _checked_preload(value: object) -> tuple[str, ...]:
     for name in value:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             raise InvalidFunctionError("preload", name, "a module's name, such as 'numpy'")
+    _check_bytes("preload", value, MAX_LIST_BYTES)
     return tuple(value)
 
 
@@ -216,4 +217,11 @@ def _checked_layers(value: object) -> tuple[Path, ...]:
             or not Path(layer).is_dir()
         ):
             raise InvalidFunctionError("layers", layer, "there is no such folder")
-    return tuple(Path(layer).resolve() for layer in value)
+    layers = tuple(Path(layer).resolve() for layer in value)
+    _check_bytes("layers", [str(layer) for layer in layers], MAX_LIST_BYTES)
+    return layers
+
+
+def _check_bytes(name: str, texts: Sequence[str], most: int) -> None:
+    if sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) > most:
+        raise InvalidFunctionError(name, "…", f"at most {most} bytes in all")

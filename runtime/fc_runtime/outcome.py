@@ -91,7 +91,10 @@ Outcome: TypeAlias = (
 
 @dataclass(slots=True)  # as Result: made on every warm call, and freezing costs half a µs each
 class Usage:
-    """What the invocation used; zero where it could not be told (a crashed process, say)."""
+    """
+    What the invocation used; zero where it could not be told (a crashed process, say). An
+    invocation of less than 100 µs is told its own duration as user time.
+    """
 
     user_s: float = 0.0  # cpu time of the worker and of the children it waited for
     system_s: float = 0.0

@@ -21,7 +21,7 @@ from fc_runtime.errors import (
 )
 from fc_runtime.function import Function
 from fc_runtime.outcome import Result
-from fc_runtime.pool.core import NOTHING, Core
+from fc_runtime.pool.core import NOTHING, Core, close_dropped
 from fc_runtime.pool.events import SILENCE, Log
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Grant, Leave, Pool, Waiter
@@ -104,8 +104,8 @@ class Runtime:
             account_id=account_id,
             log=SILENCE if log is None else log,
         )
-        # Dropped without close, or interpreter exit: nothing may be left running.
-        self._finalizer = weakref.finalize(self, self._core.close, 0.0)
+        self._finalizer = weakref.finalize(self, close_dropped, self._core)
+        self._finalizer.atexit = False  # `core` sees to that itself
 
     # -- functions -----------------------------------------------------------------------------
 

@@ -18,6 +18,12 @@ READ_BYTES: Final = 64 * 1024
 _READ_EVENTS: Final = select.POLLIN | select.POLLHUP
 
 _closing: Final = threading.Lock()  # who hangs up and who buries may meet
+# A fork of the host meanwhile would copy the lock, taken, into a child without its owner.
+os.register_at_fork(
+    before=_closing.acquire,
+    after_in_parent=_closing.release,
+    after_in_child=_closing.release,
+)
 
 
 class Channel:

@@ -4,6 +4,8 @@ What all pools of one runtime share, and the map from a function's name to its p
 Both faces, `Runtime` and `AsyncRuntime`, hold one of these and nothing else.
 """
 
+import _thread
+import atexit
 import itertools
 import json
 import math
@@ -39,6 +41,7 @@ from fc_runtime.pool.threads import Threads
 from fc_worker import messages as m
 
 SUBMIT_THREADS: Final = 64
+LOOK_AGAIN_S: Final = 0.05
 NOTHING: Final[Any] = object()  # None is a JSON value
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 
@@ -68,6 +71,8 @@ class Core:
         self._account_id = account_id
         self._owner = os.getpid()
         self._lock = threading.Lock()
+        self._ending = threading.Lock()
+        self._ended = False
         self._pools: dict[str, Pool] = {}
         self._old_pools: set[Pool] = set()
         self._renewing: dict[str, Renewing] = {}
@@ -146,7 +151,9 @@ class Core:
     def credentials_of(self, function: Function) -> Credentials | None:
         if function.credentials is None or isinstance(function.credentials, Credentials):
             return function.credentials
-        return self._renewing[function.name].get()
+        renewing = self._renewing.get(function.name)
+        # None if the function was replaced or unregistered in this very moment.
+        return renewing.get() if renewing is not None else function.credentials()
 
     def request(
         self,
@@ -189,39 +196,55 @@ class Core:
     def close(self, drain_s: float | None) -> None:
         """
         *drain_s*: how long running invocations may go on; None as long as their own timeouts
-        let them. Safe to call twice, from any thread, and in a forked child, where it only lets go.
+        let them. Safe to call twice, also while the first call still waits (the one in more of a
+        hurry wins), from any thread, and in a forked child, where it does nothing.
         """
         if os.getpid() != self._owner:
             return
         with self._lock:
-            if self.closed:
+            if self._ended:
                 return
             self.closed = True
             pools = [*self._pools.values(), *self._old_pools]
-        until = None if drain_s is None else time.monotonic() + drain_s
+        if drain_s is None:
+            longest = max((pool.longest_call_s for pool in pools), default=0.0)
+            drain_s = longest + GONE_WITHIN_S
+        until = time.monotonic() + drain_s
         for pool in pools:
             pool.close(Leave.CLOSED)
         for pool in pools:
-            pool.wait_until_unused(None if until is None else max(0.0, until - time.monotonic()))
-        for pool in pools:
-            for instance in pool.live_instances():
-                self.supervisor.kill_tree(instance)
+            pool.wait_until_unused(max(0.0, until - time.monotonic()))
         last = time.monotonic() + GONE_WITHIN_S
         for pool in pools:
-            pool.wait_until_empty(max(0.0, last - time.monotonic()))
+            while True:
+                for instance in pool.live_instances():
+                    self.supervisor.kill_tree(instance)
+                # One that is being forked just now cannot be killed yet: look again.
+                if pool.wait_until_empty(LOOK_AGAIN_S) or time.monotonic() > last:
+                    break
         for pool in pools:
             pool.hang_up_zygote()
         self.supervisor.wait_for_zygotes(max(0.1, last - time.monotonic()))
-        self.supervisor.stop()
-        if self._unpacked is not None:
-            shutil.rmtree(self._unpacked, ignore_errors=True)
-        _LIVING.discard(self)
+        with self._ending:  # two may close at the same time, the second in more of a hurry
+            if not self._ended:
+                self.supervisor.stop()
+                if self._unpacked is not None:
+                    shutil.rmtree(self._unpacked, ignore_errors=True)
+                _LIVING.discard(self)
+                self._ended = True
+
+    def drop(self, pool: Pool) -> None:
+        """A pool that was replaced, or unregistered, has ended."""
+        with self._lock:
+            self._old_pools.discard(pool)
 
     def forget(self) -> None:
         """In a forked child of the host: nothing here is the child's."""
         self.closed = True
+        self._lock = threading.Lock()  # whoever held it is not in this process
         for pool in [*self._pools.values(), *self._old_pools]:
             pool.forget()
+        self.supervisor.forget_zygotes()
         self.supervisor.forget()
 
     # -- telling -------------------------------------------------------------------------------
@@ -306,6 +329,26 @@ def encode_event(event: object, json_value: object = NOTHING) -> bytes:
 
 
 _LIVING: "Final[weakref.WeakSet[Core]]" = weakref.WeakSet()
+
+
+def close_dropped(core: Core) -> None:
+    """
+    For a runtime that was dropped without `close`. The garbage collector may call this anywhere,
+    in the supervisor's own thread or inside a lock: so what takes time is done in a new one, and
+    not through `threading`, which has locks too.
+    """
+    if core.supervisor.started:
+        _thread.start_new_thread(core.close, (0.0,))
+    else:
+        core.close(0.0)
+
+
+def _close_all() -> None:
+    for core in list(_LIVING):
+        core.close(0.0)
+
+
+atexit.register(_close_all)  # the interpreter ends: nothing may be left running
 
 
 def _forget_all() -> None:

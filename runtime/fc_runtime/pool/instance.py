@@ -133,10 +133,11 @@ class Instance:
 
     def close(self) -> None:
         self.channel.close()
-        for fd in (self.log_fd, self.stack_fd):
+        mine = (self.log_fd, self.stack_fd)
+        self.log_fd = self.stack_fd = -1  # first: a fork of the host may come in between
+        for fd in mine:
             if fd >= 0:
                 os.close(fd)
-        self.log_fd = self.stack_fd = -1
 
 
 def _log_memory() -> int:

@@ -357,6 +357,7 @@ class Pool:
                 raise OverloadedError(f"cannot start an instance: {error}") from error
             with self._lock:
                 self._live.add(instance)
+                self._asleep = False
             return instance
         raise OverloadedError(f"{self.function.name}: its zygote keeps dying")
 
@@ -572,6 +573,8 @@ class Pool:
             self._asleep = False
         if zygote is not None:
             zygote.hang_up()
+        if self._end is not None:
+            self._core.drop(self)
 
     def forget(self) -> None:
         """In a forked child of the host: close the child's copies of our descriptors."""
@@ -586,7 +589,12 @@ class Pool:
         if zygote is not None:
             zygote.hang_up()
 
-    def wait_until_unused(self, within_s: float | None) -> bool:
+    @property
+    def longest_call_s(self) -> float:
+        """What one call may take, its start included."""
+        return self.function.initialization_timeout + self.function.timeout
+
+    def wait_until_unused(self, within_s: float) -> bool:
         """Is nobody served any more, within that time?"""
         with self._changed:
             return self._changed.wait_for(lambda: not self._serving, within_s)

@@ -144,12 +144,26 @@ class Supervisor:
         """Close our own descriptors; in a forked child of the host, the child's copies."""
         with suppress(OSError):
             self._epoll.close()
-        if self._wake >= 0:
-            os.close(self._wake)
-            self._wake = -1
+        wake, self._wake = self._wake, -1
+        if wake >= 0:
+            os.close(wake)
 
-    def wait_for_zygotes(self, within_s: float) -> bool:
-        """Are all zygotes gone within that time?"""
+    def forget_zygotes(self) -> None:
+        """In a forked child of the host: those that have been told to go are in no pool."""
+        for zygote in list(self._zygotes.values()):
+            zygote.forget()
+
+    def wait_for_zygotes(self, within_s: float) -> None:
+        """Until all zygotes are gone; one that is not in that time, stuck in a preload, is killed."""
+        if self._wait_for_zygotes(within_s):
+            return
+        with self._lock:
+            stuck = list(self._zygotes.values())
+        for zygote in stuck:
+            zygote.kill()
+        self._wait_for_zygotes(1.0)
+
+    def _wait_for_zygotes(self, within_s: float) -> bool:
         until = time.monotonic() + within_s
         while self._zygotes and time.monotonic() < until:
             gone = threading.Event()
@@ -160,6 +174,11 @@ class Supervisor:
             for zygote in waiting:
                 zygote.wait(until - time.monotonic())
         return not self._zygotes
+
+    @property
+    def started(self) -> bool:
+        """Has there ever been a process to look after?"""
+        return self._thread is not None
 
     # -- the thread ----------------------------------------------------------------------------
 

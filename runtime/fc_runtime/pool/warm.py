@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from fc_runtime.dispatch.exchange import check_fields
+from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import FIRST_MS
 from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool.instance import Instance
@@ -39,34 +40,47 @@ def try_warm(core: "Core", pool: "Pool", event: bytes) -> Result | Serving | Non
     instance = pool.lease_idle()
     if instance is None:
         return None
+    cpu = -1
+    placement = None
+    placer = core.placer
+    if placer.enabled:
+        placement, cpu = placer.borrow(instance.channel.pid or 0)
     try:
-        return _carry(core, pool, instance, event)
+        begun = _carry(core, pool, instance, event, placement, cpu)
     except BaseException:  # Ctrl-C: the answer, if one comes, must not meet the next caller
+        if cpu >= 0:
+            placer.give_back(cpu)
         pool.abandon(instance)
         raise
+    if cpu >= 0 and type(begun) is Result:
+        placer.give_back(cpu)
+    return begun
 
 
-def _carry(core: "Core", pool: "Pool", instance: Instance, event: bytes) -> Result | Serving:
+def _carry(
+    core: "Core",
+    pool: "Pool",
+    instance: Instance,
+    event: bytes,
+    placement: Placement | None,
+    cpu: int,
+) -> Result | Serving:
     channel = instance.channel
     invocation = core.next_invocation()
     request_id = core.new_request_id()
     before, after = pool.packed_headers
     headers = before + request_id.encode() + after
-    flags = 0
-    cpu = -1
-    placement = None
-    placer = core.placer
-    if placer.enabled:
-        placement, cpu = placer.borrow(channel.pid or 0)
-        if placement is not None:
-            flags = wire.LIFT_AFFINITY
+    flags = wire.LIFT_AFFINITY if placement is not None else 0
     size = len(event)
     frame = PREFIX.pack(size, len(headers), invocation, _INVOKE, VERSION, flags) + headers + event
     started_ns = time.monotonic_ns()
     sent = channel.write_small(frame)
     data = None
-    if sent == len(frame) and channel.wait_readable(FIRST_MS):
+    if sent == len(frame):
+        # On the same CPU the worker runs before write returns: then there is nothing to wait for.
         data = channel.read_some(_READ_BYTES)
+        if data is None and channel.wait_readable(FIRST_MS):
+            data = channel.read_some(_READ_BYTES)
     ended_ns = time.monotonic_ns()
     if data and len(data) >= PREFIX_BYTES:
         body_size, header_size, answered, kind, version, _ = PREFIX.unpack_from(data)
@@ -84,8 +98,6 @@ def _carry(core: "Core", pool: "Pool", instance: Instance, event: bytes) -> Resu
             except WireError:
                 told = {}
             if told.get(m.STATUS) == m.STATUS_RETURNED and m.UNCLEAN not in told:
-                if cpu >= 0:
-                    placer.give_back(cpu)
                 instance.invocations += 1
                 instance.may_write_late = m.THREADED in told
                 peak = told.get(m.PEAK_RSS, 0)

@@ -67,7 +67,6 @@ class Zygote:
                 pass_fds=(theirs.fileno(), host_pidfd),
                 start_new_session=True,
             )
-            ours.send(packed)
         except OSError as error:
             ours.close()
             raise OverloadedError(f"cannot start a process: {error}") from error
@@ -77,7 +76,15 @@ class Zygote:
                 os.close(host_pidfd)
         self.pid = process.pid
         process.returncode = 0  # reaped here, by its pid: Popen shall neither do it nor complain
-        self._pidfd = os.pidfd_open(self.pid)
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+            ours.send(packed)
+        except OSError as error:
+            ours.close()
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+            raise OverloadedError(f"cannot start a process: {error}") from error
         self._socket = ours
         ours.setblocking(False)
 
@@ -157,14 +164,17 @@ class Zygote:
                 self.kill()
             with suppress(ChildProcessError):  # a host that ignores SIGCHLD, or waits for anybody
                 os.waitpid(self.pid, 0)
-            os.close(self._pidfd)
+            pidfd, self._pidfd = self._pidfd, -1
+            os.close(pidfd)
         self.ended.set()
 
     def forget(self) -> None:
         """In a forked child of the host: let go of what is the parent's."""
         with suppress(OSError):
             self._socket.close()
-            os.close(self._pidfd)
+            pidfd, self._pidfd = self._pidfd, -1
+            if pidfd >= 0:
+                os.close(pidfd)
 
     def _send(self, message: dict[str, Any], descriptors: Sequence[int]) -> None:
         socket.send_fds(self._socket, [msgpack.packb(message)], list(descriptors))

@@ -38,6 +38,21 @@ class Source:
         return credentials(expires_at, f"key {self.asked}")
 
 
+class Gate:
+    """A lock that tells who has come to it."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Semaphore(0)
+        self.lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self.arrived.release()
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
 class Clock:
     now = NOW
 
@@ -132,17 +147,20 @@ def test_renewing_asks_each_time_if_it_must(clock: Clock, lives_s: float | None)
 def test_renewing_asks_once_for_many_threads(clock: Clock) -> None:
     """Threads that come at the same time wait for one answer, and all get it."""
     count = 8
-    all_there = threading.Barrier(count)
+    gate = Gate()
     source = Source(lives_s=3600)
-    renewing = Renewing(source)
 
-    def get(_: int) -> Credentials:
-        all_there.wait(10)
-        return renewing.get()
+    def ask_when_all_are_there() -> Credentials:
+        for _ in range(count):
+            assert gate.arrived.acquire(timeout=10)
+        return source()
+
+    renewing = Renewing(ask_when_all_are_there)
+    renewing._lock = gate  # type: ignore[assignment]
 
     with ThreadPoolExecutor(count) as threads:
         for generation in (1, 2):
-            got = list(threads.map(get, range(count)))
+            got = list(threads.map(lambda _: renewing.get(), range(count)))
             assert [f"key {generation}"] * count == [each.access_key_id for each in got]
             clock.now += 3600
     assert 2 == source.asked

@@ -1,0 +1,140 @@
+"""What the zygote imports once for all instances, and what that may do to it."""
+
+from pathlib import Path
+
+import pytest
+from support.stage import Recorder, until
+
+from fc_runtime import InitializationError, OverloadedError, Runtime
+
+
+def parent_of_instance(runtime: Runtime, name: str) -> int:
+    return int(runtime.invoke(name).text.split()[1])
+
+
+def test_a_preloaded_module_is_imported_by_the_zygote(
+    runtime: Runtime, handlers: Path, tmp_path: Path, log: Recorder
+) -> None:
+    """Each instance finds it imported already, in the zygote's process, and imports it no more."""
+    (tmp_path / "index.py").write_text(
+        "import harmless\ndef handler(event, context):\n    return str(harmless.IMPORTED_BY)\n"
+    )
+    (tmp_path / "harmless.py").write_text("import os\nIMPORTED_BY = os.getpid()\n")
+    runtime.register("p", code=tmp_path, preload=["harmless"], max_invocations=1)
+    (zygote,) = runtime.invoke("p") and log.of("zygote.started")
+
+    assert {str(zygote["pid"])} == {runtime.invoke("p").text for _ in range(3)}
+
+
+def test_a_preload_that_starts_a_thread_means_exec_and_is_named(
+    runtime: Runtime, handlers: Path, log: Recorder
+) -> None:
+    """
+    A process with threads must not fork. Instances are exec'd instead, work as usual, and the log
+    says which import it was.
+    """
+    runtime.register(
+        "p",
+        code=handlers / "noisy_thread",
+        preload=["harmless", "starts_a_thread", "json"],
+        max_invocations=1,
+    )
+    pids = {runtime.invoke("p").text.split()[0] for _ in range(3)}
+    (limited,) = log.wait_for("zygote.limited")
+    (zygote,) = log.of("zygote.started")
+
+    assert 3 == len(pids)
+    assert "starts_a_thread" == limited["threads_started_by"]
+    assert zygote["pid"] == limited["pid"] == parent_of_instance(runtime, "p")
+
+
+def test_exec_is_no_excuse_for_survivors(
+    runtime: Runtime, handlers: Path, log: Recorder
+) -> None:
+    """Exec'd instances are retired, too, and their zygote with them."""
+    runtime.register(
+        "p", code=handlers / "noisy_thread", preload=["starts_a_thread"], idle_timeout=0.2
+    )
+    runtime.invoke("p")
+    log.wait_for("zygote.exited")
+
+    assert 0 == runtime.stats()["functions"]["p"]["processes"]
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("no_such_module", None),
+        ("wrong", "1 / 0"),
+        ("unreadable", "def ("),
+    ],
+)
+def test_a_preload_that_fails_is_told_and_does_no_harm(
+    runtime: Runtime, tmp_path: Path, log: Recorder, module: str, text: str | None
+) -> None:
+    """A handler that does not need it runs all the same."""
+    (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
+    if text:
+        (tmp_path / f"{module}.py").write_text(text)
+    runtime.register("p", code=tmp_path, preload=[module])
+
+    assert b"fine" == runtime.invoke("p", b"fine").payload
+    (limited,) = log.wait_for("zygote.limited")
+    assert [module] == list(limited["preload_failed"])
+
+
+@pytest.mark.parametrize("text", ["raise SystemExit(3)", "import os; os._exit(4)"])
+def test_a_preload_that_ends_the_zygote_ends_no_caller(
+    runtime: Runtime, handlers: Path, tmp_path: Path, text: str
+) -> None:
+    """The caller is refused, in a bounded time, and another function is not touched."""
+    (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
+    (tmp_path / "deadly.py").write_text(text)
+    runtime.register("p", code=tmp_path, preload=["deadly"])
+    runtime.register("good", code=handlers / "gate", handler="index.echo")
+
+    with pytest.raises((OverloadedError, InitializationError)):
+        runtime.invoke("p")
+
+    assert b"fine" == runtime.invoke("good", b"fine").payload
+    assert 0 == runtime.stats()["functions"]["p"]["serving"]
+
+
+def test_what_a_preload_prints_is_in_nobodys_log(runtime: Runtime, tmp_path: Path) -> None:
+    """Output at preload belongs to no invocation."""
+    (tmp_path / "index.py").write_text("import chatty\ndef handler(event, context):\n    print(1)\n")
+    (tmp_path / "chatty.py").write_text("print('hello', flush=True)\nprint('unflushed', end='')")
+    runtime.register("p", code=tmp_path, preload=["chatty"])
+
+    assert b"1\n" == runtime.invoke("p").log
+    assert b"1\n" == runtime.invoke("p").log
+
+
+def test_preload_sees_layers_and_code(runtime: Runtime, tmp_path: Path) -> None:
+    """Modules of the code folder and of layers can be preloaded."""
+    layer = tmp_path / "layer"
+    (layer / "python").mkdir(parents=True)
+    (layer / "python" / "from_layer.py").write_text("import os\nPID = os.getpid()\n")
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "index.py").write_text(
+        "import os, from_layer\n"
+        "def handler(event, context):\n    return str(from_layer.PID == os.getppid())\n"
+    )
+    runtime.register("p", code=code, preload=["from_layer"], layers=[layer])
+
+    assert "True" == runtime.invoke("p").text
+
+
+def test_a_preload_that_hangs_is_cut_off(
+    runtime: Runtime, handlers: Path, tmp_path: Path
+) -> None:
+    """initialization_timeout covers the preload of a first call; the zygote does not stay."""
+    (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
+    (tmp_path / "endless.py").write_text("import time\ntime.sleep(3600)")
+    runtime.register("p", code=tmp_path, preload=["endless"], initialization_timeout=0.5)
+
+    with pytest.raises((OverloadedError, InitializationError)):
+        runtime.invoke("p")
+
+    until(lambda: runtime.stats()["functions"]["p"]["serving"] == 0)
