@@ -160,12 +160,17 @@ class Worker:
         quick = run_ns < QUICK_NS and not deeds.changed and not _count_threads()
         if quick:
             # Too short to have waited for anything: its time is its CPU time, to the few µs.
-            answer[m.USER_US] = run_us = run_ns // 1000
+            run_us = run_ns // 1000
             self._told_us += run_us
+        if quick and answer[m.STATUS] == m.STATUS_RETURNED and len(body) < READ_BYTES:
+            self._write(wire.encode_plain(frame.invocation, body, run_us))
         else:
-            answer[m.RUN_NS] = run_ns
-            self._look_closely(answer, deeds.started)
-        self._send(_RESULT, frame.invocation, answer, body)
+            if quick:
+                answer[m.USER_US] = run_us
+            else:
+                answer[m.RUN_NS] = run_ns
+                self._look_closely(answer, deeds.started)
+            self._send(_RESULT, frame.invocation, answer, body)
         capture.restore()
         if not quick or self._baseline.environ_replaced():
             self._unclean = self._baseline.put_back()
@@ -274,16 +279,18 @@ class Worker:
 
     def _send(self, kind: int, invocation: int, headers: dict[str, Any], body: bytes) -> None:
         head = wire.encode(kind, invocation, headers, len(body))
-        if len(body) > READ_BYTES:
-            done = os.writev(self._out, (head, body)) - len(head)
-            rest = memoryview(body)[max(0, done) :]
-            if done < 0:
-                rest = memoryview(head + body)[len(head) + done :]
+        if len(body) < READ_BYTES:
+            self._write(head + body)
         else:
-            whole = head + body
-            rest = memoryview(whole)[os.write(self._out, whole) :]
-        while rest:
-            rest = rest[os.write(self._out, rest) :]
+            self._write(head)
+            self._write(body)
+
+    def _write(self, data: bytes) -> None:
+        done = os.write(self._out, data)
+        if done < len(data):
+            rest = memoryview(data)
+            while done < len(data):
+                done += os.write(self._out, rest[done:])
 
 
 def _used(who: int) -> tuple[int, int, int]:

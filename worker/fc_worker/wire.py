@@ -29,7 +29,8 @@ MAX_HEADER_BYTES: Final = 128 * 1024
 MAX_HEADER_KEYS: Final = 64
 SMALL_PART_BYTES: Final = 4096
 
-LIFT_AFFINITY: Final = 1  # the caller borrowed the worker's CPU mask; put it back first
+PLAIN: Final = 1  # in a RESULT without headers: it returned; the other bits are microseconds
+LIFT_AFFINITY: Final = 1  # in an INVOKE: the caller borrowed the worker's CPU mask; put it back first
 
 
 class Kind(IntEnum):
@@ -52,6 +53,7 @@ class Frame(NamedTuple):
     body: bytes
 
 
+_RESULT: Final = int(Kind.RESULT)
 _KINDS: Final = frozenset(int(kind) for kind in Kind)
 _unpack: Final = partial(
     msgpack.unpackb,
@@ -71,6 +73,19 @@ def encode(
     """Prefix and headers of a frame; the body follows as it is, so it is never copied here."""
     packed = _pack_map(headers)
     return PREFIX.pack(body_size, len(packed), invocation, kind, VERSION, flags) + packed
+
+
+def encode_plain(invocation: int, body: bytes, microseconds: int) -> bytes:
+    """A whole RESULT of the common kind: it returned, soon, and there is nothing else to tell."""
+    flags = PLAIN | min(microseconds, 0x7FFF) << 1
+    return PREFIX.pack(len(body), 0, invocation, _RESULT, VERSION, flags) + body
+
+
+def plain_microseconds(kind: int, header_size: int, flags: int) -> int | None:
+    """What `encode_plain` was told; None for every other frame."""
+    if header_size or kind != _RESULT or not flags & PLAIN:
+        return None
+    return flags >> 1
 
 
 def around(key: str, text_size: int, others: dict[str, Any]) -> tuple[bytes, bytes]:
@@ -128,7 +143,7 @@ class Decoder:
                 and header_size <= MAX_HEADER_BYTES
                 and body_size <= self._max_body
             ):
-                headers = unpack_headers(data[PREFIX_BYTES:body_at])
+                headers = unpack_headers(data[PREFIX_BYTES:body_at]) if header_size else {}
                 return [Frame(kind, invocation, flags, headers, data[body_at:])]
         if self._size:
             if len(data) < SMALL_PART_BYTES and len(self._parts[-1]) < SMALL_PART_BYTES:
@@ -157,7 +172,7 @@ class Decoder:
                 self._need = total
                 break
             body_at = at + PREFIX_BYTES + header_size
-            headers = unpack_headers(data[at + PREFIX_BYTES : body_at])
+            headers = unpack_headers(data[at + PREFIX_BYTES : body_at]) if header_size else {}
             frames.append(
                 Frame(kind, invocation, flags, headers, data[body_at : body_at + body_size])
             )

@@ -103,6 +103,9 @@ class Exchange:
             raise WireError(f"a frame of kind {frame.kind} that nobody asked for")
         if frame.invocation != self._invocation:
             raise WireError(f"an answer to invocation {frame.invocation}, not {self._invocation}")
+        microseconds = wire.plain_microseconds(frame.kind, len(frame.headers), frame.flags)
+        if microseconds is not None:
+            frame.headers.update({m.STATUS: m.STATUS_RETURNED, m.USER_US: microseconds})
         check_fields(frame.headers)
         del self._owed[0]
         if frame.kind == _READY:

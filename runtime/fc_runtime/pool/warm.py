@@ -11,14 +11,13 @@ their results, and tests/unit/runtime/test_warm.py holds them to it.
 import time
 from typing import TYPE_CHECKING, Final
 
-from fc_runtime.dispatch.exchange import check_fields
 from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import FIRST_MS
 from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.serving import Request, Serving
 from fc_worker import messages as m, wire
-from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind, WireError
+from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
 
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 SMALL_BYTES: Final = 48 * 1024  # with prefix and headers it fits a pipe of the default size
 _INVOKE: Final = int(Kind.INVOKE)
-_RESULT: Final = int(Kind.RESULT)
 _READ_BYTES: Final = 64 * 1024
 
 
@@ -83,46 +81,30 @@ def _carry(
             data = channel.read_some(_READ_BYTES)
     ended_ns = time.monotonic_ns()
     if data and len(data) >= PREFIX_BYTES:
-        body_size, header_size, answered, kind, version, _ = PREFIX.unpack_from(data)
-        body_at = PREFIX_BYTES + header_size
+        body_size, header_size, answered, kind, version, flags = PREFIX.unpack_from(data)
+        microseconds = wire.plain_microseconds(kind, header_size, flags)
         if (
-            len(data) == body_at + body_size
-            and kind == _RESULT
+            microseconds is not None
+            and len(data) == PREFIX_BYTES + body_size
             and answered == invocation
             and version == VERSION
             and body_size <= core.max_response_bytes
         ):
-            try:
-                told = wire.unpack_headers(data[PREFIX_BYTES:body_at])
-                check_fields(told)
-            except WireError:
-                told = {}
-            if told.get(m.STATUS) == m.STATUS_RETURNED and m.UNCLEAN not in told:
-                instance.invocations += 1
-                instance.may_write_late = m.THREADED in told
-                peak = told.get(m.PEAK_RSS, 0)
-                if peak > instance.peak_bytes:
-                    instance.peak_bytes = peak
-                result = Result(
-                    data[body_at:],
-                    RETURNED,
-                    instance.take_log(cut=False),
-                    request_id,
-                    pool.function.name,
-                    (ended_ns - started_ns) / 1e6,
-                    None,
-                    False,
-                    Usage(
-                        told.get(m.USER_US, 0) / 1e6,
-                        told.get(m.SYSTEM_US, 0) / 1e6,
-                        instance.peak_bytes,
-                        told.get(m.CHILDREN, 0),
-                        told.get(m.LEFT_BEHIND, 0),
-                    ),
-                )
-                pool.counts.add(RETURNED, cold=False)
-                pool.release(instance)
-                return result
+            instance.invocations += 1
+            result = Result(
+                data[PREFIX_BYTES:],
+                RETURNED,
+                instance.take_log(cut=False),
+                request_id,
+                pool.function.name,
+                (ended_ns - started_ns) / 1e6,
+                None,
+                False,
+                Usage(microseconds / 1e6, 0.0, instance.peak_bytes),
+            )
+            pool.counts.add(RETURNED, cold=False)
+            pool.release(instance)
+            return result
     request = Request(
         pool,
         event,
