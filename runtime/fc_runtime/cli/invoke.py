@@ -78,7 +78,10 @@ def invoke(
             runtime.register(function)
             ended = Exit.RETURNED
             for _ in range(repeat):
-                result = runtime.invoke(function.name, data, request_id=request_id, check=False)
+                # In another thread: a signal is raised in this one, where it only ends the wait.
+                result = runtime.submit(
+                    function.name, data, request_id=request_id, check=False
+                ).result()
                 ended = _deliver(result, memory, as_json=as_json, compare=repeat > 1)
                 if not result.ok:
                     break

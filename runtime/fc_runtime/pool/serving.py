@@ -68,7 +68,7 @@ class Declined(Exception):  # noqa: N818 (not an error: no handler code ran, ask
 class Serving:
     """Holds *instance* until `conclude` or `abandon`."""
 
-    __slots__ = ("_cold", "_core", "_cpu", "_for_caller", "request", "call", "instance")
+    __slots__ = ("_cold", "_core", "_placement", "_for_caller", "request", "call", "instance")
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Serving:
         self.request = request
         self._cold = cold
         self._for_caller = invoke
-        self._cpu = -1
+        self._placement: Placement | None = None
         self.instance = instance
         pool = request.pool
         channel = instance.channel
@@ -99,7 +99,7 @@ class Serving:
             deadline_ns = started_ns + limit_ns
         elif not invocation:
             if core.placer.enabled and channel.pid is not None:
-                placement, self._cpu = core.placer.borrow(channel.pid)
+                self._placement = placement = core.placer.borrow(channel.pid)
                 if placement is not None:
                     flags = wire.LIFT_AFFINITY
             if instance.may_write_late:
@@ -120,12 +120,11 @@ class Serving:
         self,
         started_ns: int,
         placement: Placement | None,
-        cpu: int,
         sent: int,
         data: bytes | None,
     ) -> None:
         """Take over from `warm`: what it has borrowed, sent, and read."""
-        self._cpu = cpu
+        self._placement = placement
         self.call.resume(started_ns, placement, sent, data)
 
     def conclude(self, ending: Ending) -> Result:
@@ -211,9 +210,9 @@ class Serving:
         self._give_back_dead(None)
 
     def _let_go(self) -> None:
-        if self._cpu >= 0:
-            self._core.placer.give_back(self._cpu)
-            self._cpu = -1
+        if self._placement is not None:
+            self._core.placer.give_back(self._placement)
+            self._placement = None
         self.call.let_go()
 
     def _conclude_failure(self, ending: Ending) -> Result:

@@ -38,30 +38,22 @@ def try_warm(core: "Core", pool: "Pool", event: bytes) -> Result | Serving | Non
     instance = pool.lease_idle()
     if instance is None:
         return None
-    cpu = -1
-    placement = None
     placer = core.placer
-    if placer.enabled:
-        placement, cpu = placer.borrow(instance.channel.pid or 0)
+    placement = placer.borrow(instance.channel.pid or 0) if placer.enabled else None
     try:
-        begun = _carry(core, pool, instance, event, placement, cpu)
+        begun = _carry(core, pool, instance, event, placement)
     except BaseException:  # Ctrl-C: the answer, if one comes, must not meet the next caller
-        if cpu >= 0:
-            placer.give_back(cpu)
+        if placement is not None:
+            placer.give_back(placement)
         pool.abandon(instance)
         raise
-    if cpu >= 0 and type(begun) is Result:
-        placer.give_back(cpu)
+    if placement is not None and type(begun) is Result:
+        placer.give_back(placement)
     return begun
 
 
 def _carry(
-    core: "Core",
-    pool: "Pool",
-    instance: Instance,
-    event: bytes,
-    placement: Placement | None,
-    cpu: int,
+    core: "Core", pool: "Pool", instance: Instance, event: bytes, placement: Placement | None
 ) -> Result | Serving:
     channel = instance.channel
     invocation = core.next_invocation()
@@ -90,6 +82,9 @@ def _carry(
             and version == VERSION
             and body_size <= core.max_response_bytes
         ):
+            took_ns = ended_ns - started_ns
+            if core.placer.in_trial:
+                core.placer.learn(placement, took_ns - microseconds * 1000)
             instance.invocations += 1
             result = Result(
                 data[PREFIX_BYTES:],
@@ -97,7 +92,7 @@ def _carry(
                 instance.take_log(cut=False),
                 request_id,
                 pool.function.name,
-                (ended_ns - started_ns) / 1e6,
+                took_ns / 1e6,
                 None,
                 False,
                 Usage(microseconds / 1e6, 0.0, instance.peak_bytes),
@@ -113,5 +108,5 @@ def _carry(
         pool.timeout_ns,
     )
     serving = Serving(core, request, instance, cold=False, invocation=invocation, flags=flags)
-    serving.resume(started_ns, placement, cpu, sent, data)
+    serving.resume(started_ns, placement, sent, data)
     return serving

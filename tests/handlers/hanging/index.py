@@ -4,14 +4,15 @@ import ctypes
 import fcntl
 import os
 import re
-import select
 import signal
 import stat
 import struct
 import subprocess
-import sys
+import termios
 import threading
 import time
+
+from fc_worker import wire
 
 MiB = 1024 * 1024
 
@@ -23,6 +24,10 @@ def say(who, pid=None):
 
 def well(event, context):
     return "well"
+
+
+def dispatch(event, context):
+    return globals()[event.decode()](event, context)
 
 
 def busy(event, context):
@@ -93,14 +98,6 @@ def waiting_for_a_child(event, context):
     child = subprocess.Popen(["sleep", "1000"])
     say("child", child.pid)
     child.wait()
-
-
-def vforked(event, context):
-    """Stuck in an uninterruptible wait for a child that never execs."""
-    say("worker")
-    os.posix_spawn("/bin/sh", ["sh", "-c", "kill -STOP $$"], {})
-    os.wait()
-    time.sleep(1000)
 
 
 # -- trees -------------------------------------------------------------------------------------
@@ -206,7 +203,7 @@ def stopped_while_writing(event, context):
     (fd,) = answer_pipe()
 
     def stop_in_the_middle():
-        while not struct.unpack("i", fcntl.ioctl(fd, 0x541B, b"\0" * 4))[0]:  # FIONREAD
+        while not struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0]:
             pass
         os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -218,7 +215,7 @@ def dripping(event, context):
     """Announces an answer of 32 MiB in a frame of its own making and then sends byte after byte."""
     say("worker")
     (fd,) = answer_pipe()
-    os.write(fd, struct.pack("<IIQBBH", 32 * MiB, 100, 1, 4, 1, 0))
+    os.write(fd, wire.PREFIX.pack(32 * MiB, 100, 1, int(wire.Kind.RESULT), wire.VERSION, 0))
     while True:
         os.write(fd, b"x")
         time.sleep(0.001)
