@@ -1,0 +1,108 @@
+"""
+`pool/warm.py` is the general way, unrolled. Whoever looks at results only must not be able to tell
+which of the two a call took.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fc_runtime import Result, Runtime
+from fc_runtime import runtime as face
+from fc_runtime.pool import warm
+
+CASES = (
+    "as_bytes as_text as_json nothing large very_large writes starts_a_child leaves_a_child "
+    "leaves_a_thread moves_away slow raises unencodable exits dies"
+).split()
+
+
+def comparable(result: Result) -> dict[str, object]:
+    """Without what differs from call to call: ids, times, sizes in memory."""
+
+    def steady(text: bytes) -> bytes:
+        text = text.replace(result.request_id.encode(), b"ID")
+        text = re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", b"TIME", text)
+        return re.sub(rb"duration: \d+ms, maxMemoryUsage: [\d.]+MB", b"FIGURES", text)
+
+    return {
+        "payload": steady(result.payload),
+        "outcome": result.outcome,
+        "log": steady(result.log),
+        "cold_start": result.cold_start,
+        "init_duration_ms": result.init_duration_ms,
+        "children": result.usage.child_processes,
+        "leftovers": result.usage.leftover_processes,
+        "function": result.function,
+    }
+
+
+@pytest.fixture
+def served(handlers: Path) -> Callable[[str], Result]:
+    """Answers a case on an instance that is warm and has served before."""
+
+    def serve(case: str) -> Result:
+        with Runtime() as runtime:
+            runtime.register("warm", code=handlers / "warm", timeout=10.0)
+            runtime.invoke("warm", b"nothing")
+            result = runtime.invoke("warm", case.encode(), check=False)
+            again = runtime.invoke("warm", b"as_text")
+            assert again.text == "ü"
+            return result
+
+    return serve
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_warm_path_and_the_general_way_answer_alike(
+    served: Callable[[str], Result], case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same call, with and without the unrolled path, has the same result."""
+    unrolled = comparable(served(case))
+    monkeypatch.setattr(face, "try_warm", lambda *_: None)
+    general = comparable(served(case))
+
+    assert unrolled == general
+
+
+def test_a_plain_call_takes_the_warm_path(handlers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison above means something: the path is taken, and ends in a result."""
+    ends: list[type] = []
+
+    def spy(*arguments: object) -> object:
+        begun = warm.try_warm(*arguments)  # type: ignore[arg-type]
+        ends.append(type(begun))
+        return begun
+
+    monkeypatch.setattr(face, "try_warm", spy)
+    with Runtime() as runtime:
+        runtime.register("warm", code=handlers / "warm", timeout=10.0)
+        runtime.invoke("warm", b"nothing")
+        for _ in range(50):
+            runtime.invoke("warm", b"as_text")
+
+    assert ends[0] is type(None)  # nothing idle yet: a cold start
+    assert ends[1:].count(Result) > 25  # the others were too slow for the first wait, if any
+
+
+def test_an_interrupt_in_the_warm_path_ends_the_instance_and_frees_the_place(
+    handlers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C between question and answer: the answer must not meet the next caller."""
+    with Runtime() as runtime:
+        runtime.register("warm", code=handlers / "warm", timeout=10.0, max_instances=1)
+        runtime.invoke("warm", b"nothing")
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(warm.wire, "plain_microseconds", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                runtime.invoke("warm", b"as_bytes")
+        answer = runtime.invoke("warm", b"as_text")
+
+        assert answer.text == "ü"
+        assert sum(runtime._core.placer._in_flight) == 0
