@@ -19,7 +19,6 @@ import logging
 import os
 import resource
 import signal
-import sys
 import time
 from contextlib import suppress
 from types import CoroutineType
