@@ -22,7 +22,7 @@ from fc_runtime.outcome import Result
 from fc_runtime.pool.core import NOTHING
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Grant, Leave, Pool
-from fc_runtime.pool.serving import STARTS, Declined, Serving
+from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
 from fc_runtime.runtime import Runtime, refusal, start
 
 T = TypeVar("T")
@@ -121,10 +121,10 @@ class AsyncRuntime:
             if isinstance(grant, _TaskWaiter):
                 grant = await grant.wait(request.pool)
             if type(grant) is Instance:
-                serving = Serving(core, request, grant, cold=False)
+                serving = hold(core, request, grant, cold=False)
             elif grant is Leave.START:
                 instance = await _start(request.pool)
-                serving = Serving(core, request, instance, cold=True)
+                serving = hold(core, request, instance, cold=True)
             elif grant is Leave.MOVED:
                 request.pool = core.pool(name)
                 continue

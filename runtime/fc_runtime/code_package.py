@@ -26,6 +26,7 @@ _NOT_UNPACKABLE: Final = (
     EOFError,
     OSError,
     RuntimeError,
+    UnicodeError,
 )
 _SUFFIXES: Final = tuple(kind + end for end in all_suffixes() for kind in ("", "/__init__"))
 
@@ -79,7 +80,7 @@ def _checked_entries(path: Path) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (*_NOT_UNPACKABLE, ValueError) as error:
         raise InvalidFunctionError("code", str(path), f"not a readable .zip: {error}") from error
     if len(entries) > MAX_ENTRIES:
         raise InvalidFunctionError("code", str(path), f"more than {MAX_ENTRIES} entries")

@@ -25,7 +25,7 @@ from fc_runtime.pool.core import NOTHING, Core, close_dropped
 from fc_runtime.pool.events import SILENCE, Log
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Grant, Leave, Pool, Waiter
-from fc_runtime.pool.serving import STARTS, Declined, Request, Serving
+from fc_runtime.pool.serving import STARTS, Declined, Request, Serving, hold
 from fc_runtime.pool.warm import SMALL_BYTES, try_warm
 
 MiB: Final = 1024 * 1024
@@ -198,34 +198,39 @@ class Runtime:
             request_id=request_id,
             credentials=credentials,
         )
+        result = self._serve(request, serving)
+        return result.raise_for_outcome() if check else result
+
+    def _serve(self, request: Request, serving: Serving | None) -> Result:
+        """The general way: from the queue, or from where the warm path has left off."""
+        core = self._core
         for _ in range(STARTS):
             if serving is None:
                 grant = request.pool.lease(_ThreadWaiter)
                 if isinstance(grant, _ThreadWaiter):
                     grant = grant.wait(request.pool)
                 if type(grant) is Instance:
-                    serving = Serving(core, request, grant, cold=False)
+                    serving = hold(core, request, grant, cold=False)
                 elif grant is Leave.START:
-                    serving = Serving(core, request, start(request.pool), cold=True)
+                    serving = hold(core, request, start(request.pool), cold=True)
                 elif grant is Leave.MOVED:
-                    request.pool = core.pool(name)
+                    request.pool = core.pool(request.pool.function.name)
                     continue
                 else:
-                    result = refusal(request, grant)
-                    return result.raise_for_outcome() if check else result
+                    return refusal(request, grant)
             try:
                 ending = drive(serving.call)
             except BaseException:
                 serving.abandon()
                 raise
             try:
-                result = serving.conclude(ending)
+                return serving.conclude(ending)
             except Declined as declined:
                 request.last_refusal = str(declined)
                 serving = None
-                continue
-            return result.raise_for_outcome() if check else result
-        raise OverloadedError(f"{name}: no instance would take it: {request.last_refusal}")
+        raise OverloadedError(
+            f"{request.pool.function.name}: no instance would take it: {request.last_refusal}"
+        )
 
     def submit(
         self,

@@ -566,6 +566,27 @@ def test_many_signals(tmp_path) -> None:
         assert started.ended()
 
 
+def test_signal_at_a_bad_moment() -> None:
+    """A signal that comes while Python runs a ``__del__``, which drops it, is not lost."""
+    program = (
+        "import os, signal, sys\n"
+        "from fc_runtime.cli import main, sources\n"
+        "class Last:\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "def event_bytes(*_):\n"
+        "    Last()\n"
+        "    return b'not for the handler'\n"
+        "sources.event_bytes = event_bytes\n"
+        "sys.exit(main())\n"
+    )
+    done = run(
+        *(sys.executable, "-c", program, "invoke", "--code", str(HANDLERS)),
+        *("--handler", "index.echo"),
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (143, b"", b"")
+
+
 def test_kill_ends_everything(tmp_path) -> None:
     """Even SIGKILL leaves nobody running."""
     with hanging(tmp_path, "--code", str(HANDLERS)) as started:

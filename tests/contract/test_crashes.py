@@ -53,7 +53,9 @@ def test_program_that_replaces_the_worker_is_a_crash(deploy: Deploy) -> None:
     """Another program's success is not the handler's: never an empty result."""
     outcome = deploy("dying", "index.replaced", timeout=FAR_OFF_S).fail().outcome
 
-    assert Crashed(exit_code=0) == outcome
+    assert isinstance(outcome, Crashed)
+    assert outcome.signal is None
+    assert outcome.exit_code in (None, 0)  # its channel may be seen to close before it has ended
 
 
 @pytest.mark.parametrize("how", ["closing_everything", "closing_and_returning"])

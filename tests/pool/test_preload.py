@@ -1,11 +1,12 @@
 """What the zygote imports once for all instances, and what that may do to it."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from support.stage import Recorder, until
+from support.stage import Recorder
 
-from fc_runtime import InitializationError, OverloadedError, Runtime
+from fc_runtime import AsyncRuntime, InitializationFailed, OverloadedError, Runtime, TimedOut
 
 
 def parent_of_instance(runtime: Runtime, name: str) -> int:
@@ -67,6 +68,7 @@ def test_exec_is_no_excuse_for_survivors(
         ("no_such_module", None),
         ("wrong", "1 / 0"),
         ("unreadable", "def ("),
+        ("leaving", "raise SystemExit(3)"),
     ],
 )
 def test_a_preload_that_fails_is_told_and_does_no_harm(
@@ -83,17 +85,16 @@ def test_a_preload_that_fails_is_told_and_does_no_harm(
     assert [module] == list(limited["preload_failed"])
 
 
-@pytest.mark.parametrize("text", ["raise SystemExit(3)", "import os; os._exit(4)"])
 def test_a_preload_that_ends_the_zygote_ends_no_caller(
-    runtime: Runtime, handlers: Path, tmp_path: Path, text: str
+    runtime: Runtime, handlers: Path, tmp_path: Path
 ) -> None:
     """The caller is refused, in a bounded time, and another function is not touched."""
     (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
-    (tmp_path / "deadly.py").write_text(text)
+    (tmp_path / "deadly.py").write_text("import os; os._exit(4)")
     runtime.register("p", code=tmp_path, preload=["deadly"])
     runtime.register("good", code=handlers / "gate", handler="index.echo")
 
-    with pytest.raises((OverloadedError, InitializationError)):
+    with pytest.raises(OverloadedError, match="zygote"):
         runtime.invoke("p")
 
     assert b"fine" == runtime.invoke("good", b"fine").payload
@@ -127,14 +128,35 @@ def test_preload_sees_layers_and_code(runtime: Runtime, tmp_path: Path) -> None:
 
 
 def test_a_preload_that_hangs_is_cut_off(
-    runtime: Runtime, handlers: Path, tmp_path: Path
+    runtime: Runtime, tmp_path: Path, log: Recorder
 ) -> None:
     """initialization_timeout covers the preload of a first call; the zygote does not stay."""
     (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
     (tmp_path / "endless.py").write_text("import time\ntime.sleep(3600)")
     runtime.register("p", code=tmp_path, preload=["endless"], initialization_timeout=0.5)
 
-    with pytest.raises((OverloadedError, InitializationError)):
-        runtime.invoke("p")
+    result = runtime.invoke("p", check=False)
 
-    until(lambda: runtime.stats()["functions"]["p"]["serving"] == 0)
+    assert InitializationFailed(TimedOut(0.5)) == result.outcome
+    assert result.duration_ms < 1000
+    log.wait_for("zygote.exited")
+    assert 0 == runtime.stats()["functions"]["p"]["serving"]
+
+
+def test_a_cancelled_start_does_not_wait_for_a_slow_preload(tmp_path: Path) -> None:
+    """A caller who leaves while the zygote is preloading frees his place as soon as it is done."""
+    (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(0.3)")
+
+    async def scene() -> bool:
+        async with AsyncRuntime(log=log) as runtime:
+            await runtime.register("p", code=tmp_path, preload=["slow"], max_instances=1)
+            leaver = runtime.submit("p")
+            await asyncio.to_thread(log.wait_for, "zygote.started")
+            leaver.cancel()
+            await asyncio.wait([leaver])
+            return (await asyncio.wait_for(runtime.invoke("p", b"x"), 3.0)).ok
+
+    log = Recorder()
+    assert asyncio.run(scene())
+    assert 1 == len(log.of("zygote.started"))

@@ -146,7 +146,7 @@ class Zygote:
         for name in self._config.preload:
             try:
                 importlib.import_module(name)
-            except Exception as error:  # noqa: BLE001 (any module, any error: the worker meets it again)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (the worker meets it again)
                 failed[name] = f"{type(error).__name__}: {error}"
             if self._thread_source is None and len(os.listdir("/proc/self/task")) > 1:
                 self._thread_source = name
@@ -294,7 +294,7 @@ def exec_main() -> None:
     os.close(config_fd)
     _prepare(config)
     for name in config.preload:
-        with suppress(Exception):  # the handler's own import tells what is wrong
+        with suppress(Exception, SystemExit):  # the handler's own import tells what is wrong
             importlib.import_module(name)
     try:
         _work(config, descriptors)

@@ -60,6 +60,5 @@ def _epilog(markup: Literal["rich"] | None) -> str:
         "never from the command line."
     )
     codes = [f"{code.value:>3}  {meaning}" for code, meaning in MEANINGS.items()]
-    if markup:  # two newlines end a line there
-        return "\n\n".join([credentials, "", "Exit codes", *codes])
-    return "\n".join([credentials, "\n\b", "Exit codes:", *codes])
+    as_it_stands = "" if markup else "\n\b"  # what tells click, not rich, to keep the lines
+    return "\n".join([credentials, as_it_stands, "Exit codes:", *codes])

@@ -67,6 +67,7 @@ def invoke(
             preload=preload or (),
             layers=layer or (),
         )
+        stopping.check()
         data = sources.event_bytes(standard_input, event, event_file)
         runtime = Runtime(
             max_event_bytes=sources.MAX_EVENT_BYTES,
@@ -79,9 +80,9 @@ def invoke(
             ended = Exit.RETURNED
             for _ in range(repeat):
                 # In another thread: a signal is raised in this one, where it only ends the wait.
-                result = runtime.submit(
-                    function.name, data, request_id=request_id, check=False
-                ).result()
+                under_way = runtime.submit(function.name, data, request_id=request_id, check=False)
+                stopping.check()
+                result = under_way.result()
                 ended = _deliver(result, memory, as_json=as_json, compare=repeat > 1)
                 if not result.ok:
                     break

@@ -12,6 +12,7 @@ instances, the supervisor keeps the time.
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
 
 REQUEST_ID_BYTES: Final = 32  # of those made up by `Core.new_request_id`
+TRIES: Final = 3  # to have instances up that die as soon as they are
 LAST_WORDS_S: Final = 1.0  # for an instance told to go, before it is killed
 
 
@@ -100,7 +102,8 @@ class Pool:
         self._end: Leave | None = None
         self._failures = 0
         self._failure: Result | None = None
-        self._obstacle: Exception | None = None  # why one could not even be tried
+        self._trouble: Result | Exception | None = None  # of the last start that went wrong
+        self._troubles = 0
         self._retry_at_ns = 0
         self._used_ns = 0
         self._expiry_planned = False
@@ -328,7 +331,7 @@ class Pool:
                 self._supervisor.background.run(self._top_up)
 
     def _plan_expiry(self) -> None:
-        if self._expiry_planned:
+        if self._expiry_planned or self._end is not None:
             return
         now = time.monotonic_ns()
         if self._idle:
@@ -338,7 +341,14 @@ class Pool:
         else:
             return
         self._expiry_planned = True
-        self._supervisor.after((since_ns + self._scaling.idle_ns - now) / 1e9, self._expire)
+        expire = weakref.WeakMethod(self._expire)  # the timer must not outlive a replaced pool
+
+        def expire_if_there() -> None:
+            method = expire()
+            if method is not None:
+                method()
+
+        self._supervisor.after((since_ns + self._scaling.idle_ns - now) / 1e9, expire_if_there)
 
     # -- starting ------------------------------------------------------------------------------
 
@@ -378,10 +388,10 @@ class Pool:
         """
         until = time.monotonic() + within_s
         with self._lock:
-            known, obstacle = self._failure, self._obstacle
+            troubles = self._troubles
             if self._known_failure() is not None:
-                return known
-        while time.monotonic() < until:
+                return self._failure
+        for _ in range(TRIES):
             self.warm(count)
             with self._changed:
                 self._changed.wait_for(
@@ -392,11 +402,14 @@ class Pool:
                     raise RuntimeClosedError(f"{self.function.name} was unregistered meanwhile")
                 if self._is_up(count):
                     return None
-                if self._failure is not None and self._failure is not known:
-                    return self._failure
-                if self._obstacle is not None and self._obstacle is not obstacle:
-                    raise self._obstacle
-        raise OverloadedError(f"not warm within {within_s:g} s")
+                if isinstance(self._trouble, Exception) and self._troubles > troubles:
+                    raise self._trouble
+                if self._troubles > troubles:
+                    return self._trouble
+                if self._warming:
+                    raise OverloadedError(f"not warm within {within_s:g} s")
+            # It came up and is gone again.
+        raise OverloadedError(f"{self.function.name}: its instances do not stay up")
 
     def _is_up(self, count: int) -> bool:
         return len(self._idle) + self._serving >= count
@@ -433,8 +446,10 @@ class Pool:
                     instance.advance(Trigger.STOP)
             self._note_failure(failure)
             if obstacle is not None:
-                self._obstacle = obstacle
                 self._failures += 1
+            if obstacle is not None or failure is not None:
+                self._trouble = obstacle or failure
+                self._troubles += 1
             self._hand_out()
             self._plan_expiry()
             if instance is None:

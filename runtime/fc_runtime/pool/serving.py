@@ -227,7 +227,7 @@ class Serving:
             stack = settle.readable_stack(self._ask_for_stack())
         natural = ending is Ending.GONE and self._exits_by_itself()
         exited = instance.exit if natural else core.supervisor.end(instance, ending.name.lower())
-        if initializing and instance.channel.pid is None:
+        if initializing and instance.channel.pid is None and ending is not Ending.TIMED_OUT:
             self._give_back_dead(None)
             raise Declined("" if exited is None else exited.reason)
         exit_code, reason = self._account_of(ending, exited, natural=natural)
@@ -350,6 +350,18 @@ def _timeout_record(request_id: str, stack: str) -> str:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     head = f"{stamp}.{int(now % 1 * 1000):03d}Z {request_id} [ERROR] "
     return f"{head}Dumping stack trace after function timeout\n{stack}\n"
+
+
+def hold(core: "Core", request: Request, instance: Instance, *, cold: bool) -> Serving:
+    """Begin on an instance that has just been given; whatever goes wrong, it is not lost."""
+    try:
+        return Serving(core, request, instance, cold=cold)
+    except BaseException:
+        if cold:
+            request.pool.discard_start(instance)
+        else:
+            request.pool.abandon(instance)
+        raise
 
 
 def warm_up(core: "Core", pool: "Pool") -> tuple[Instance | None, Result | None]:

@@ -29,6 +29,7 @@ from fc_runtime.pool.zygote import Zygote
 from fc_worker import messages as m
 
 GONE_WITHIN_S: Final = 5.0  # a killed tree that is not gone by then is reported, not waited for
+STUCK_S: Final = 1.0  # for a zygote to fork, when all the time for a start is over already
 BACKGROUND_THREADS: Final = 4
 
 
@@ -80,7 +81,8 @@ class Supervisor:
         instance.stop_reason = instance.stop_reason or reason
         self.kills += 1
         channel = instance.channel
-        if channel.pid is None and not instance.exited.wait(GONE_WITHIN_S):
+        patience_s = STUCK_S if reason == "timed_out" else GONE_WITHIN_S
+        if channel.pid is None and not instance.exited.wait(patience_s):
             instance.zygote.kill()  # it does not even fork: stuck in a preload
         self.kill_tree(instance)
         ending = self.wait_for_exit(instance)
@@ -254,7 +256,7 @@ class Supervisor:
                     instance=instance.id,
                     pid=message["pid"],
                 )
-                if instance.state is State.STOPPING:
+                if instance.stop_reason or instance.state is State.STOPPING:
                     with suppress(ProcessLookupError):
                         signal.pidfd_send_signal(descriptors[0], signal.SIGKILL)
             case m.FORK_FAILED:

@@ -48,3 +48,4 @@ class Threads:
                     return
                 work = self._work.popleft()
             work()
+            del work  # or an idle thread would keep alive whatever it has last worked for

@@ -39,8 +39,10 @@ def try_warm(core: "Core", pool: "Pool", event: bytes) -> Result | Serving | Non
     if instance is None:
         return None
     placer = core.placer
-    placement = placer.borrow(instance.channel.pid or 0) if placer.enabled else None
+    placement = None
     try:
+        if placer.enabled:
+            placement = placer.borrow(instance.channel.pid or 0)
         begun = _carry(core, pool, instance, event, placement)
     except BaseException:  # Ctrl-C: the answer, if one comes, must not meet the next caller
         if placement is not None:

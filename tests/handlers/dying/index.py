@@ -45,7 +45,7 @@ def terminated(event, context):
 
 
 def alarmed(event, context):
-    signal.alarm(1)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
     signal.pause()
 
 

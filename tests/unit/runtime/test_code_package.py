@@ -233,6 +233,17 @@ def test_not_a_zip(package: Path, content: bytes) -> None:
         check_zip(package)
 
 
+def test_a_zip_of_a_future_version(package: Path) -> None:
+    """What our zipfile does not know yet is no fault of ours, and no crash."""
+    make_zip(package, ("index.py", b""))
+    data = bytearray(package.read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 255  # the version needed to extract
+    package.write_bytes(data)
+
+    with pytest.raises(InvalidFunctionError, match=r"not a readable \.zip"):
+        check_zip(package)
+
+
 def test_nothing_there(package: Path) -> None:
     """A file that is gone since the function was made is an InvalidFunctionError too."""
     with pytest.raises(InvalidFunctionError, match=r"not a readable \.zip"):

@@ -44,6 +44,7 @@ def answer(
 
 
 READY = answer(Kind.READY)
+PLAIN = wire.encode_plain(INVOCATION, b"value", 1234)
 RESULT = answer(Kind.RESULT, body=b"value")
 
 
@@ -68,6 +69,8 @@ def cold() -> Exchange:
 CONVERSATIONS = {
     "warm": (warm, RESULT),
     "cold": (cold, READY + RESULT),
+    "warm, plain": (warm, PLAIN),
+    "cold, plain": (cold, READY + PLAIN),
     "warm-up": (warm_up, READY),
     "cold, failed": (cold, answer(Kind.READY, {m.STATUS: m.STATUS_RAISED}, b"why")),
     "warm-up, exiting": (warm_up, answer(Kind.READY, {m.STATUS: m.STATUS_EXITING})),
@@ -83,10 +86,12 @@ def test_a_conversation_ends_with_its_last_byte(name: str, places: list[int]) ->
     chunks = [stream[start:end] for start, end in itertools.pairwise(cuts)]
 
     assert [False] * (len(chunks) - 1) + [True] == [exchange.received(chunk) for chunk in chunks]
-    assert ("warm" != name) is (exchange.ready is not None)
-    assert (name in ("warm", "cold")) is (exchange.reply is not None)
+    assert (make is not warm) is (exchange.ready is not None)
+    assert stream.endswith(b"value") is (exchange.reply is not None)
     if exchange.reply is not None:
-        assert Frame(Kind.RESULT, INVOCATION, 0, GOOD, b"value") == exchange.reply
+        told = {m.USER_US: 1234} if "plain" in name else {}
+        assert GOOD | told == exchange.reply.headers
+        assert (INVOCATION, b"value") == (exchange.reply.invocation, exchange.reply.body)
 
 
 def test_the_worker_reads_what_was_asked() -> None:
@@ -171,6 +176,11 @@ BREACHES = {
     "nothing but a huge length": (warm, b"\xff\xff\xff\xff" + RESULT[4:]),
     "no status": (warm, answer(Kind.RESULT, {m.RUN_NS: 1})),
     "no headers": (warm, answer(Kind.RESULT, {})),
+    "no header bytes, and not plain": (warm, wire.PREFIX.pack(0, 0, 41, 4, 1, 0)),
+    "a plain READY": (cold, wire.PREFIX.pack(0, 0, 41, 2, 1, wire.PLAIN)),
+    "a plain result to another": (warm, wire.encode_plain(INVOCATION + 1, b"", 0)),
+    "two plain results": (warm, PLAIN + PLAIN),
+    "plain, but with headers": (warm, answer(Kind.RESULT, {m.RUN_NS: 1}, flags=wire.PLAIN)),
 }
 
 
@@ -276,7 +286,7 @@ hostile_headers = st.dictionaries(
             st.integers(0, 6),
             st.sampled_from([INVOCATION, INVOCATION, 0, 2**64 - 1]),
             st.integers(0, 2**16 - 1),
-            hostile_headers | st.just(GOOD),
+            hostile_headers | st.just(GOOD) | st.just({}),
             st.binary(max_size=20),
         ),
         max_size=4,
@@ -293,7 +303,9 @@ def test_hostile_answers_give_a_sane_frame_or_a_wire_error(
     make, _ = CONVERSATIONS[name]
     exchange = make()
     stream = b"".join(
-        answer(frame.kind, frame.headers, frame.body, invocation=frame.invocation)
+        answer(
+            frame.kind, frame.headers, frame.body, invocation=frame.invocation, flags=frame.flags
+        )
         for frame in frames
     )
     try:

@@ -237,7 +237,6 @@ BOMBS = {
     "a timestamp": b"\x81\xa1a\xd6\xff\x00\x00\x00\x00",
     "an empty timestamp": b"\x81\xa1a\xc7\x00\xff",
     "the byte that means nothing": b"\xc1",
-    "nothing": b"",
     "two maps": b"\x80\x80",
     "half a map": b"\x82\xa1a\x01",
     "a text that is no UTF-8": b"\x81\xa1a\xa1\xff",
@@ -302,6 +301,43 @@ def test_the_prefix_is_normative(headers: dict[str, Any], kind: Kind, body_size:
     assert bytes([kind, VERSION]) == head[16:18]
     assert (1).to_bytes(2, "little") == head[18:20]
     assert packed == head[20:]
+
+
+@given(st.integers(0, 2**64 - 1), st.binary(max_size=50), st.integers(0, 2**40))
+def test_a_plain_result_needs_no_headers(invocation: int, body: bytes, microseconds: int) -> None:
+    """It returned, and took so long: that fits the flags, up to 32,767 µs."""
+    (frame,) = Decoder(MAX_BODY).feed(wire.encode_plain(invocation, body, microseconds))
+
+    assert (Kind.RESULT, invocation, {}, body) == (
+        frame.kind,
+        frame.invocation,
+        frame.headers,
+        frame.body,
+    )
+    assert min(microseconds, 32_767) == wire.plain_microseconds(frame.kind, 0, frame.flags)
+
+
+@pytest.mark.parametrize(
+    ("kind", "header_size", "flags"),
+    [
+        (Kind.RESULT, 0, 0),
+        (Kind.RESULT, 0, 2),
+        (Kind.RESULT, 1, wire.PLAIN),
+        *((kind, 0, wire.PLAIN) for kind in Kind if kind is not Kind.RESULT),
+    ],
+)
+def test_what_is_not_plain(kind: int, header_size: int, flags: int) -> None:
+    """Only a RESULT, only without headers, and only if it says so."""
+    assert wire.plain_microseconds(kind, header_size, flags) is None
+
+
+def test_a_frame_may_have_no_headers() -> None:
+    """No header bytes are a map of nothing, alone and in a stream."""
+    data = prefixed(b"", b"body")
+    expected = Frame(Kind.RESULT, 7, 0, {}, b"body")
+
+    assert [expected] == Decoder(MAX_BODY).feed(data)
+    assert [expected, expected] == Decoder(MAX_BODY).feed(data + data)
 
 
 def test_encode_starts_anew_after_it_has_failed() -> None:

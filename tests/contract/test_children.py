@@ -1,0 +1,183 @@
+"""
+Processes that a handler starts, leaves behind or copies itself into, and what else it may change
+about its own: nothing of it reaches the next invocation (design D11).
+"""
+
+from collections.abc import Callable
+
+import pytest
+from support.callers import Deployed
+from support.processes import printed_pids, still_running
+
+from fc_runtime import HandlerError, Raised
+
+Deploy = Callable[..., Deployed]
+
+SQUARES = [n * n for n in range(10)]
+
+
+@pytest.fixture
+def spawning(deploy: Deploy) -> Deployed:
+    """The event names what to do; one instance at a time, with time enough."""
+    return deploy("spawning", "index.dispatch", timeout=60.0, max_instances=1)
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("check_output", "hello\n"),
+        ("pipeline", "PIPELINE"),
+        ("asyncio_subprocess", "hello\n"),
+        ("pool", SQUARES),
+        ("executor", SQUARES),
+        ("process", ["from the process", 0]),
+        ("exit_codes", [0, 1, 7, 3, -15, 9]),
+    ],
+)
+def test_processes_work_as_anywhere(spawning: Deployed, how: str, expected: object) -> None:
+    """subprocess, os.system, fork, multiprocessing, executors: all of it, exit codes true."""
+    for _ in range(2):
+        result = spawning(how)
+        assert expected == (result.text if isinstance(expected, str) else result.json())
+        assert 0 == result.usage.leftover_processes
+
+
+def test_helper_process_of_multiprocessing_is_a_leftover(spawning: Deployed) -> None:
+    """
+    Start method "spawn" works, time after time, though the tracker process that multiprocessing
+    leaves behind is ended like any other.
+    """
+    for _ in range(2):
+        result = spawning("spawned_process")
+        assert ["spawned", 0] == result.json()
+        assert 1 == result.usage.leftover_processes
+
+
+@pytest.mark.parametrize(
+    ("how", "error_type", "text"),
+    [
+        ("failing_command", "CalledProcessError", "returned non-zero exit status 1"),
+        ("missing_command", "FileNotFoundError", "/no/such/binary"),
+    ],
+)
+def test_command_that_fails_is_the_handlers_exception(
+    spawning: Deployed, how: str, error_type: str, text: str
+) -> None:
+    """What subprocess raises comes out as it is."""
+    with pytest.raises(HandlerError, match=text) as caught:
+        spawning(how)
+
+    assert error_type == caught.value.result.outcome.error_type
+
+
+def test_child_processes_are_counted(deploy: Deploy) -> None:
+    """`Usage.child_processes` tells how many the worker started in this invocation."""
+    function = deploy("spawning", "index.counted")
+
+    assert [3, 0, 1] == [function(n).usage.child_processes for n in ("3", "0", "1")]
+
+
+def test_cpu_time_of_children_is_told(deploy: Deploy) -> None:
+    """`Usage` sums up what waited-for children used."""
+    usage = deploy("spawning", "index.counted", timeout=60.0)("20").usage
+
+    assert usage.user_s + usage.system_s > 0.001
+
+
+# -- left behind -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "who"),
+    [
+        ("leave_child", "child"),
+        ("leave_daemon", "daemon"),
+        ("leave_writer", "writer"),
+        ("leave_stopped", "stopped"),
+    ],
+)
+def test_what_outlives_a_successful_handler_is_ended(
+    spawning: Deployed, how: str, who: str
+) -> None:
+    """The result is returned, the leftovers are counted and gone, the instance serves on."""
+    result = spawning(how)
+
+    assert b"left" == result.payload
+    assert result.usage.leftover_processes >= 1
+    assert [who] == list(printed_pids(result.log))
+    assert {} == still_running(result.log)
+    again = spawning("pid")
+    assert not again.cold_start
+    assert b"" == again.log
+    assert 0 == again.usage.leftover_processes
+
+
+def test_what_outlives_a_failing_handler_is_ended_too(spawning: Deployed) -> None:
+    """An exception is no excuse for leaving a child."""
+    result = spawning.fail("leave_after_error")
+
+    assert Raised("LookupError", "and left a child") == result.outcome
+    assert ["child"] == list(printed_pids(result.log))
+    assert {} == still_running(result.log)
+
+
+def test_zombies_are_reaped(spawning: Deployed) -> None:
+    """A child that ended and was not waited for is no leftover process, and leaves no zombie."""
+    assert [b"left"] * 3 == [spawning("leave_zombie").payload for _ in range(3)]
+    assert b"[]" == spawning("children").payload
+
+
+# -- copies ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "payload"),
+    [
+        ("fork_and_return", b"the worker's"),
+        ("fork_and_answer_first", b"the worker's"),
+        ("fork_and_raise", b"the worker's"),
+        ("fork_and_exit", b"the worker's"),
+        ("fork_twice", b"anybody's"),
+    ],
+)
+def test_only_the_worker_answers(spawning: Deployed, how: str, payload: bytes) -> None:
+    """A handler that forks and returns in both: one answer, and the copies are gone."""
+    before = spawning("pid").json()
+
+    for _ in range(2):
+        assert payload == spawning(how).payload
+
+    assert before == spawning("pid").json()
+    assert b"[]" == spawning("children").payload
+
+
+# -- state -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "soil",
+        "soil_cwd",
+        "soil_umask",
+        "soil_environment",
+        "soil_environment_deeply",
+        "soil_handlers",
+        "soil_alarm",
+        "soil_mask",
+    ],
+)
+def test_process_state_is_put_back(spawning: Deployed, how: str) -> None:
+    """
+    Working directory, umask, environment, signal handlers, pending alarms: the next invocation
+    finds them as the first did, in this process or in a fresh one.
+    """
+    fresh = spawning("look").json()
+
+    spawning(how)
+    after = spawning("look").json()
+
+    for seen in (fresh, after):
+        del seen["pid"]
+        del seen["environment"]["FC_INSTANCE_ID"]
+    assert fresh == after

@@ -1,0 +1,118 @@
+"""The waiting caller is the watchdog: what it looks at, and what it makes of it."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from fc_runtime.dispatch.watch import CLOSE_MS, LOG_BYTES, PERIOD_MS, Ending, Watch
+from fc_runtime.isolation.tiers import Reading
+
+LIMIT = 1000
+PID = 4711
+
+
+class Tier:
+    """Isolation whose meter reads what the test says."""
+
+    name = source = "test"
+
+    def __init__(self, *readings: int) -> None:
+        self.readings = list(readings)
+        self.metered: list[tuple[int, int]] = []
+        self.closed = 0
+
+    def meter(self, pid: int, limit_bytes: int) -> "Tier":
+        self.metered.append((pid, limit_bytes))
+        return self
+
+    def read(self) -> Reading:
+        return Reading(self.readings.pop(0), "python[4711]")
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def kill_tree(self, pid: int, pidfd: int) -> int:
+        raise AssertionError("a watch only watches")
+
+
+@pytest.fixture
+def log_fd() -> Iterator[int]:
+    fd = os.memfd_create("log")
+    os.set_inheritable(fd, False)
+    yield fd
+    os.close(fd)
+
+
+def test_memory_below_equal_and_above_the_limit(log_fd: int) -> None:
+    """Up to the limit is allowed; one byte more is the end, with the reading that shows it."""
+    watch = Watch(Tier(1, LIMIT, LIMIT + 1), LIMIT, log_fd)
+
+    assert [None, None, Ending.OUT_OF_MEMORY] == [watch.look(PID) for _ in range(3)]
+    assert Reading(LIMIT + 1, "python[4711]") == watch.reading
+    assert LIMIT + 1 == watch.peak_bytes
+
+
+def test_it_looks_more_often_when_memory_gets_short(log_fd: int) -> None:
+    """Over half of the limit the looks come closer, and go back when it is given back."""
+    watch = Watch(Tier(LIMIT // 2, LIMIT // 2 + 1, 1), LIMIT, log_fd)
+    periods = [watch.period_ms]
+    for _ in range(3):
+        watch.look(PID)
+        periods.append(watch.period_ms)
+
+    assert [PERIOD_MS, PERIOD_MS, CLOSE_MS, PERIOD_MS] == periods
+
+
+def test_the_peak_stays(log_fd: int) -> None:
+    """What was used and given back was used."""
+    watch = Watch(Tier(10, 500, 20), LIMIT, log_fd)
+    for _ in range(3):
+        watch.look(PID)
+
+    assert 500 == watch.peak_bytes
+    assert Reading(20, "python[4711]") == watch.reading
+
+
+def test_one_meter_and_only_for_a_known_process(log_fd: int) -> None:
+    """Before the zygote has told the pid there is no tree to measure; then one meter serves all."""
+    tier = Tier(1, 2)
+    watch = Watch(tier, LIMIT, log_fd)
+
+    assert watch.look(None) is None
+    assert [] == tier.metered
+    watch.look(PID)
+    watch.look(PID)
+    assert [(PID, LIMIT)] == tier.metered
+
+    watch.close()
+    watch.close()
+    assert 1 == tier.closed
+
+
+def test_closing_without_a_look(log_fd: int) -> None:
+    """Most warm calls end before anybody has looked."""
+    tier = Tier()
+    Watch(tier, LIMIT, log_fd).close()
+
+    assert 0 == tier.closed
+
+
+def test_a_long_log_is_cut_to_its_head(log_fd: int) -> None:
+    """
+    Head and tail are kept: past twice the size the head stays, what follows is appended behind
+    it, and it is remembered that the middle is gone.
+    """
+    watch = Watch(Tier(), LIMIT, log_fd)
+    os.write(log_fd, b"h" * LOG_BYTES + b"m" * LOG_BYTES)
+    watch.look(None)
+    assert not watch.cut
+    assert 2 * LOG_BYTES == os.fstat(log_fd).st_size
+
+    os.write(log_fd, b"m")
+    assert watch.look(None) is None
+    assert watch.cut
+    assert LOG_BYTES == os.fstat(log_fd).st_size
+    assert b"h" * LOG_BYTES == os.pread(log_fd, 3 * LOG_BYTES, 0)
+
+    watch.look(None)
+    assert watch.cut
