@@ -25,7 +25,8 @@ from fc_runtime.pool.core import NOTHING, Core, close_dropped
 from fc_runtime.pool.events import SILENCE, Log
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Grant, Leave, Pool, Waiter
-from fc_runtime.pool.serving import STARTS, Declined, Request, Serving, hold
+from fc_runtime.pool.request import Request
+from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
 from fc_runtime.pool.warm import SMALL_BYTES, try_warm
 
 MiB: Final = 1024 * 1024

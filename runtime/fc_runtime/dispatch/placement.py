@@ -49,7 +49,7 @@ class Placer:
         self._cpus = os.sched_getaffinity(0)
         self._single = [{cpu} for cpu in range(max(self._cpus) + 1)]
         self._in_flight = [0] * (max(self._cpus) + 1)
-        self._turn = 0
+        self._turn = -1
         self._pays = True
         self._placed: list[int] = []
         self._free: list[int] = []
@@ -58,6 +58,9 @@ class Placer:
     def borrow(self, pid: int) -> Placement | None:
         """Narrow the sleeping worker *pid* to this CPU, if that is wanted now."""
         turn = self._turn = (self._turn + 1) % PERIOD
+        if not turn:  # a new trial: what the last one left is stale
+            self._placed.clear()
+            self._free.clear()
         if not (self._pays if turn >= 2 * TRIAL else turn < TRIAL):
             return None
         cpu = _sched_getcpu()
@@ -76,7 +79,7 @@ class Placer:
 
     def learn(self, placement: Placement | None, overhead_ns: int) -> None:
         """What a call took besides its handler; told of the calls of a trial."""
-        if self._turn >= 2 * TRIAL:
+        if not self.in_trial:
             return
         (self._free if placement is None else self._placed).append(overhead_ns)
         if len(self._placed) >= TRIAL and len(self._free) >= TRIAL - 1:
@@ -87,4 +90,4 @@ class Placer:
 
     @property
     def in_trial(self) -> bool:
-        return self._turn < 2 * TRIAL
+        return self.enabled and self._turn < 2 * TRIAL

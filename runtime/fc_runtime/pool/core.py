@@ -36,6 +36,7 @@ from fc_runtime.pool import serving
 from fc_runtime.pool.events import Log
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Leave, Pool
+from fc_runtime.pool.request import Request, request_headers
 from fc_runtime.pool.supervisor import GONE_WITHIN_S, Supervisor
 from fc_runtime.pool.threads import Threads
 from fc_worker import messages as m
@@ -164,7 +165,7 @@ class Core:
         timeout: float | None,
         request_id: str | None,
         credentials: Credentials | None,
-    ) -> serving.Request:
+    ) -> Request:
         """Check one call of ``invoke``. Raises RefusedError subclasses."""
         pool = self.pool(name)
         function = pool.function
@@ -178,15 +179,17 @@ class Core:
             limit_s = min(limit_s, positive_seconds("timeout", timeout, math.inf))
         if request_id is None:
             request_id = self.new_request_id()
-        elif not _REQUEST_ID.fullmatch(request_id):
+        elif not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
             raise InvalidFunctionError(
                 "request_id", request_id, "1 to 128 visible ASCII characters, no spaces"
             )
         if credentials is None and function.credentials is not None:
             credentials = self.credentials_of(function)
-        headers = serving.request_headers(request_id, credentials)
+        elif credentials is not None and not isinstance(credentials, Credentials):
+            raise InvalidFunctionError("credentials", type(credentials).__name__, "a Credentials")
+        headers = request_headers(request_id, credentials)
         headers[m.TIMEOUT_NS] = timeout_ns = int(limit_s * 1e9)
-        return serving.Request(pool, body, headers, request_id, timeout_ns)
+        return Request(pool, body, headers, request_id, timeout_ns)
 
     def warm_up(self, pool: Pool) -> tuple[Instance | None, Result | None]:
         return serving.warm_up(self, pool)

@@ -402,10 +402,11 @@ class Pool:
                     raise RuntimeClosedError(f"{self.function.name} was unregistered meanwhile")
                 if self._is_up(count):
                     return None
-                if isinstance(self._trouble, Exception) and self._troubles > troubles:
-                    raise self._trouble
-                if self._troubles > troubles:
-                    return self._trouble
+                trouble = self._trouble if self._troubles > troubles else None
+                if isinstance(trouble, Exception):
+                    raise trouble
+                if trouble is not None:
+                    return trouble
                 if self._warming:
                     raise OverloadedError(f"not warm within {within_s:g} s")
             # It came up and is gone again.

@@ -6,15 +6,9 @@ gives the instance back, or ends it. `conclude` may take a few milliseconds, for
 verification, whenever the ending is not ANSWERED.
 """
 
-import os
-import select
-import signal
 import time
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch import settle
 from fc_runtime.dispatch.call import Call
 from fc_runtime.dispatch.drive_sync import drive
@@ -23,42 +17,17 @@ from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import Ending, Guarded
 from fc_runtime.errors import OverloadedError
 from fc_runtime.outcome import Outcome, Result, Usage
-from fc_runtime.pool.instance import Exit, Instance
+from fc_runtime.pool import autopsy
+from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.request import Request, request_headers
 from fc_worker import messages as m, wire
-from fc_worker.tree import is_exiting
 
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
     from fc_runtime.pool.pool import Pool
 
 STARTS: Final = 3  # tries, when a zygote dies under a start
-STACK_WITHIN_MS: Final = 10  # for faulthandler to write the first byte
-STACK_QUIET_MS: Final = 2  # nothing more for so long: that was all
-STACK_BYTES: Final = 64 * 1024
-
-
-@dataclass(slots=True)
-class Request:
-    """One call of `invoke`, checked, before there is an instance for it."""
-
-    pool: "Pool"
-    event: bytes
-    headers: dict[str, Any]
-    request_id: str
-    timeout_ns: int
-    last_refusal: str = ""
-
-    def same_failure(self, known: Result) -> Result:
-        """What the last start came to, for a caller who comes too early for another."""
-        self.pool.counts.add(known.outcome, cold=False)
-        return replace(
-            known,
-            request_id=self.request_id,
-            duration_ms=0.0,
-            init_duration_ms=None,
-            cold_start=False,
-            usage=Usage(),
-        )
+_EVENTS: Final = {ending: f"invocation.{ending.name.lower()}" for ending in Ending}
 
 
 class Declined(Exception):  # noqa: N818 (not an error: no handler code ran, ask another instance)
@@ -222,15 +191,13 @@ class Serving:
         function = self.request.pool.function
         initializing = call.exchange.cold_now
         call.ended_ns = call.ended_ns or time.monotonic_ns()
-        stack = ""
-        if ending is Ending.TIMED_OUT:
-            stack = settle.readable_stack(self._ask_for_stack())
-        natural = ending is Ending.GONE and self._exits_by_itself()
+        stack = autopsy.where_it_hangs(instance) if ending is Ending.TIMED_OUT else ""
+        natural = ending is Ending.GONE and autopsy.dies_by_itself(core, instance)
         exited = instance.exit if natural else core.supervisor.end(instance, ending.name.lower())
         if initializing and instance.channel.pid is None and ending is not Ending.TIMED_OUT:
             self._give_back_dead(None)
             raise Declined("" if exited is None else exited.reason)
-        exit_code, reason = self._account_of(ending, exited, natural=natural)
+        exit_code, reason = autopsy.cause_of_death(core, call, ending, exited, natural=natural)
         if call.headers().get(m.STATUS) == m.STATUS_EXITING:
             initializing = call.exchange.reply is None
         instance.note_peak(call.exchange.ready)
@@ -240,7 +207,9 @@ class Serving:
             call,
             ending,
             initializing=initializing,
-            limit_s=function.initialization_timeout if initializing else self.request.timeout_ns / 1e9,
+            limit_s=(
+                function.initialization_timeout if initializing else self.request.timeout_ns / 1e9
+            ),
             limit_bytes=self.request.pool.memory_bytes,
             peak_bytes=peak,
             exit_code=exit_code,
@@ -249,44 +218,18 @@ class Serving:
             source=core.isolation.source,
         )
         if stack:
-            instance.append_log(_timeout_record(self.request.request_id, stack))
+            instance.append_log(autopsy.timeout_record(self.request.request_id, stack))
         log = instance.take_log(cut=call.log_was_cut)
         result = self._result(outcome, payload, log, Usage(peak_memory_bytes=peak))
         self._give_back_dead(result)
         core.supervisor.log.info(
-            f"invocation.{ending.name.lower()}",
+            _EVENTS[ending],
             function=function.name,
             request_id=self.request.request_id,
             instance=instance.id,
             duration_ms=round(result.duration_ms, 3),
         )
         return result
-
-    def _exits_by_itself(self) -> bool:
-        """The pipe is closed: is that because the process is dying? Then see it to its end."""
-        instance = self.instance
-        pid = instance.channel.pid
-        if pid is not None and not instance.exited.is_set() and not is_exiting(pid):
-            return False
-        return self._core.supervisor.wait_for_exit(instance) is not None
-
-    def _account_of(
-        self, ending: Ending, exited: Exit | None, *, natural: bool
-    ) -> tuple[int | None, str]:
-        """Exit code and reason of a crash; what we did ourselves is not its exit code."""
-        headers = self.call.headers()
-        if headers.get(m.STATUS) == m.STATUS_EXITING:
-            said = f"{headers.get(m.ERROR_TYPE)}: {headers.get(m.ERROR_MESSAGE)}"
-            return headers.get(m.EXIT_CODE, 1), said
-        if ending is Ending.BROKEN:
-            return None, f"broke the protocol: {self.call.breach}"
-        if not natural:
-            return None, "closed its channel"
-        if exited is None:
-            return None, "its zygote was gone, nobody knows how"
-        if exited.code == -signal.SIGKILL and self._core.closed:
-            return exited.code, "the runtime was closed"
-        return exited.code, exited.reason
 
     def _give_back_dead(self, result: Result | None) -> None:
         pool = self.request.pool
@@ -323,34 +266,6 @@ class Serving:
             usage=usage,
         )
 
-    def _ask_for_stack(self) -> str:
-        """Where it hangs, in its own words, which need neither its GIL nor its cooperation."""
-        channel = self.instance.channel
-        if channel.pid is None:
-            return ""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(channel.pidfd, m.STACK_SIGNAL)
-            signal.pidfd_send_signal(channel.pidfd, signal.SIGCONT)  # it may have been stopped
-        poller = select.poll()
-        poller.register(self.instance.stack_fd, select.POLLIN)
-        dump = b""
-        wait_ms = STACK_WITHIN_MS
-        while len(dump) < STACK_BYTES and poller.poll(wait_ms):
-            piece = os.read(self.instance.stack_fd, STACK_BYTES)
-            if not piece:
-                break  # the process has ended
-            dump += piece
-            wait_ms = STACK_QUIET_MS
-        return dump.decode("utf-8", "backslashreplace")
-
-
-def _timeout_record(request_id: str, stack: str) -> str:
-    """What FC's Python runtime logs at a timeout (spec 5.B), in the format of its loggers."""
-    now = time.time()
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    head = f"{stamp}.{int(now % 1 * 1000):03d}Z {request_id} [ERROR] "
-    return f"{head}Dumping stack trace after function timeout\n{stack}\n"
-
 
 def hold(core: "Core", request: Request, instance: Instance, *, cold: bool) -> Serving:
     """Begin on an instance that has just been given; whatever goes wrong, it is not lost."""
@@ -383,14 +298,3 @@ def warm_up(core: "Core", pool: "Pool") -> tuple[Instance | None, Result | None]
             continue
         return (serving.instance, None) if failure is None else (None, failure)
     raise OverloadedError(f"{function.name}: no process would start")
-
-
-def request_headers(request_id: str, credentials: Credentials | None) -> dict[str, Any]:
-    headers: dict[str, Any] = {m.REQUEST_ID: request_id}
-    if credentials is not None:
-        headers[m.CREDENTIALS] = (
-            credentials.access_key_id,
-            credentials.access_key_secret,
-            credentials.security_token,
-        )
-    return headers

@@ -15,7 +15,8 @@ from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import FIRST_MS
 from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool.instance import Instance
-from fc_runtime.pool.serving import Request, Serving
+from fc_runtime.pool.request import Request
+from fc_runtime.pool.serving import Serving
 from fc_worker import messages as m, wire
 from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
 

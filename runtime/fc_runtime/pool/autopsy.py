@@ -1,0 +1,81 @@
+"""
+What can be learned of an instance that did not answer: where it hung, whether it died by itself,
+and of what.
+"""
+
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from fc_runtime.dispatch.call import Call
+from fc_runtime.dispatch.settle import readable_stack
+from fc_runtime.dispatch.watch import Ending
+from fc_runtime.pool.instance import Exit, Instance
+from fc_worker import messages as m
+from fc_worker.tree import is_exiting
+
+if TYPE_CHECKING:
+    from fc_runtime.pool.core import Core
+
+STACK_WITHIN_MS: Final = 10  # for faulthandler to write the first byte
+STACK_QUIET_MS: Final = 2  # nothing more for so long: that was all
+STACK_BYTES: Final = 64 * 1024
+
+
+def where_it_hangs(instance: Instance) -> str:
+    """Its Python stacks, in its own words, which need neither its GIL nor its cooperation."""
+    channel = instance.channel
+    if channel.pid is None:
+        return ""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(channel.pidfd, m.STACK_SIGNAL)
+        signal.pidfd_send_signal(channel.pidfd, signal.SIGCONT)  # it may have been stopped
+    poller = select.poll()
+    poller.register(instance.stack_fd, select.POLLIN)
+    dump = b""
+    wait_ms = STACK_WITHIN_MS
+    while len(dump) < STACK_BYTES and poller.poll(wait_ms):
+        piece = os.read(instance.stack_fd, STACK_BYTES)
+        if not piece:
+            break  # the process has ended
+        dump += piece
+        wait_ms = STACK_QUIET_MS
+    return readable_stack(dump.decode("utf-8", "backslashreplace"))
+
+
+def timeout_record(request_id: str, stack: str) -> str:
+    """What FC's Python runtime logs at a timeout (spec 5.B), in the format of its loggers."""
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+    head = f"{stamp}.{int(now % 1 * 1000):03d}Z {request_id} [ERROR] "
+    return f"{head}Dumping stack trace after function timeout\n{stack}\n"
+
+
+def dies_by_itself(core: "Core", instance: Instance) -> bool:
+    """Its pipe is closed: is that because the process is dying? Then see it to its end."""
+    pid = instance.channel.pid
+    if pid is not None and not instance.exited.is_set() and not is_exiting(pid):
+        return False
+    return core.supervisor.wait_for_exit(instance) is not None
+
+
+def cause_of_death(
+    core: "Core", call: Call, ending: Ending, exited: Exit | None, *, natural: bool
+) -> tuple[int | None, str]:
+    """Exit code and reason of a crash; what we did ourselves is not its exit code."""
+    headers = call.headers()
+    if headers.get(m.STATUS) == m.STATUS_EXITING:
+        said = f"{headers.get(m.ERROR_TYPE)}: {headers.get(m.ERROR_MESSAGE)}"
+        return headers.get(m.EXIT_CODE, 1), said
+    if ending is Ending.BROKEN:
+        return None, f"broke the protocol: {call.breach}"
+    if not natural:
+        return None, "closed its channel"
+    if exited is None:
+        return None, "its zygote was gone, nobody knows how"
+    if exited.code == -signal.SIGKILL and core.closed:
+        return exited.code, "the runtime was closed"
+    return exited.code, exited.reason

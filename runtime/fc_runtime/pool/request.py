@@ -1,0 +1,46 @@
+"""One call of ``invoke``, checked, before there is an instance for it."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fc_runtime.credentials import Credentials
+from fc_runtime.outcome import Result, Usage
+from fc_worker import messages as m
+
+if TYPE_CHECKING:
+    from fc_runtime.pool.pool import Pool
+
+
+@dataclass(slots=True)
+class Request:
+    """What is asked of a function, and for whom."""
+
+    pool: "Pool"
+    event: bytes
+    headers: dict[str, Any]
+    request_id: str
+    timeout_ns: int
+    last_refusal: str = ""
+
+    def same_failure(self, known: Result) -> Result:
+        """What the last start came to, for a caller who comes too early for another."""
+        self.pool.counts.add(known.outcome, cold=False)
+        return replace(
+            known,
+            request_id=self.request_id,
+            duration_ms=0.0,
+            init_duration_ms=None,
+            cold_start=False,
+            usage=Usage(),
+        )
+
+
+def request_headers(request_id: str, credentials: Credentials | None) -> dict[str, Any]:
+    headers: dict[str, Any] = {m.REQUEST_ID: request_id}
+    if credentials is not None:
+        headers[m.CREDENTIALS] = (
+            credentials.access_key_id,
+            credentials.access_key_secret,
+            credentials.security_token,
+        )
+    return headers
