@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from support.callers import Deployed
-
 from fc_runtime import Crashed, HandlerError, Raised, ResponseRejected, TimedOut
+from support.callers import Deployed
 
 Deploy = Callable[..., Deployed]
 

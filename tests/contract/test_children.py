@@ -6,10 +6,9 @@ about its own: nothing of it reaches the next invocation (design D11).
 from collections.abc import Callable
 
 import pytest
+from fc_runtime import HandlerError, Raised
 from support.callers import Deployed
 from support.processes import printed_pids, still_running
-
-from fc_runtime import HandlerError, Raised
 
 Deploy = Callable[..., Deployed]
 

@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.callers import Caller, Deployed
-
 from fc_runtime import Credentials, HandlerError
+from support.callers import Caller, Deployed
 
 Deploy = Callable[..., Deployed]
 
@@ -24,9 +23,7 @@ KEY_TRIPLE = ["STS.Key", "s3cr3t-value", "t0ken-value"]
 OTHER_TRIPLE = ["STS.Other", "0ther-secret", "0ther-token"]
 
 
-def test_context_has_every_attribute(
-    deploy: Deploy, open_caller: Callable[..., Caller]
-) -> None:
+def test_context_has_every_attribute(deploy: Deploy, open_caller: Callable[..., Caller]) -> None:
     """Every attribute of spec 2.A, with its type: ``memory`` and ``timeout`` are whole numbers."""
     on = open_caller(region="cn-shanghai", account_id="1234567890")
     function = deploy("contexts", on=on, credentials=KEY, timeout=2.5, memory_mb=256)
@@ -112,7 +109,9 @@ def test_nothing_set_on_a_context_reaches_the_next(deploy: Deploy) -> None:
 
 def test_credentials_are_in_context_and_environment(deploy: Deploy) -> None:
     """``context.credentials`` and both sets of environment variables agree (spec 9.B)."""
-    assert [KEY_TRIPLE, KEY_TRIPLE * 2] == deploy("contexts", "index.identity", credentials=KEY)().json()
+    assert [KEY_TRIPLE, KEY_TRIPLE * 2] == deploy(
+        "contexts", "index.identity", credentials=KEY
+    )().json()
 
 
 def test_function_without_a_role_has_no_credentials(deploy: Deploy) -> None:
@@ -196,7 +195,10 @@ def test_environment_is_the_functions_and_function_computes(
     monkeypatch.setenv("HOST_SECRET", "must not be seen")
     on = open_caller(region="cn-shanghai", account_id="1234567890")
     function = deploy(
-        "contexts", "index.environment", on=on, environment={"STAGE": "test", "EMPTY": "", "UMLAUT": "é"}
+        "contexts",
+        "index.environment",
+        on=on,
+        environment={"STAGE": "test", "EMPTY": "", "UMLAUT": "é"},
     )
 
     seen = function().json()

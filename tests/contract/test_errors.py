@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.callers import Deployed
-
 from fc_runtime import (
     Crashed,
     CrashedError,
@@ -17,6 +15,7 @@ from fc_runtime import (
     Raised,
     RefusedError,
 )
+from support.callers import Deployed
 
 Deploy = Callable[..., Deployed]
 

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.callers import Caller, Deployed
-
 from fc_runtime import (
     EventTooLargeError,
     InvalidFunctionError,
@@ -15,6 +13,7 @@ from fc_runtime import (
     ResponseError,
     ResponseRejected,
 )
+from support.callers import Caller, Deployed
 
 Deploy = Callable[..., Deployed]
 OpenCaller = Callable[..., Caller]

@@ -9,9 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support.callers import Caller
-
 from fc_runtime import InitializationError, InitializationFailed, InvalidFunctionError, Raised
+from support.callers import Caller
 
 SOURCE = "def handler(event, context):\n    return __name__\n"
 
@@ -160,6 +159,7 @@ def test_handler_and_initializer_may_live_in_two_modules(caller: Caller, tmp_pat
 def test_load_errors_are_function_computes(
     caller: Caller,
     tmp_path: Path,
+    *,
     source: str,
     error_type: str,
     message: str,
@@ -208,7 +208,9 @@ def test_file_named_like_an_imported_module_loses(
     assert InitializationFailed(expected) == outcome
 
 
-@pytest.mark.parametrize("name", ["worker", "runtime", "serve", "wire", "context", "load", "capture"])
+@pytest.mark.parametrize(
+    "name", ["worker", "runtime", "serve", "wire", "context", "load", "capture"]
+)
 def test_file_named_like_one_of_ours_wins(caller: Caller, tmp_path: Path, name: str) -> None:
     """None of this product's own module names is taken away from the user."""
     lay_out(tmp_path, **{name: "def handler(event, context): return 'mine'\n"})

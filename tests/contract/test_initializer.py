@@ -4,9 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.callers import Caller, Deployed
-from support.processes import printed_pids, still_running
-
 from fc_runtime import (
     Crashed,
     InitializationError,
@@ -16,6 +13,8 @@ from fc_runtime import (
     RefusedError,
     TimedOut,
 )
+from support.callers import Caller, Deployed
+from support.processes import printed_pids, still_running
 
 Deploy = Callable[..., Deployed]
 
@@ -63,7 +62,9 @@ def test_initializer_has_a_time_of_its_own(deploy: Deploy) -> None:
 
 def test_initializer_may_be_async(deploy: Deploy) -> None:
     """As a handler may."""
-    assert 1 == deploy("initializers", initializer="index.initialize_async")().json()[1]["initialized"]
+    assert (
+        1 == deploy("initializers", initializer="index.initialize_async")().json()[1]["initialized"]
+    )
 
 
 def test_what_an_initializer_sets_up_stays(deploy: Deploy) -> None:
@@ -123,9 +124,7 @@ def test_initialization_that_fails_is_told_with_its_cause(
 
 def test_log_and_stack_of_a_hung_initializer_are_told(deploy: Deploy) -> None:
     """Like a handler's: what it printed, and the line where it hung."""
-    result = deploy(
-        "initializers", initializer="index.hang", initialization_timeout=0.5
-    ).fail()
+    result = deploy("initializers", initializer="index.hang", initialization_timeout=0.5).fail()
 
     assert result.log.startswith(b"hanging\n")
     assert isinstance(result.outcome, InitializationFailed)

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.callers import Deployed
-
 from fc_runtime import Crashed, TimedOut
+from support.callers import Deployed
 
 Deploy = Callable[..., Deployed]
 

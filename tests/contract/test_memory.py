@@ -7,9 +7,6 @@ import re
 from collections.abc import Callable
 
 import pytest
-from support.callers import Deployed
-from support.processes import printed_pids, still_running
-
 from fc_runtime import (
     Crashed,
     HandlerError,
@@ -18,6 +15,8 @@ from fc_runtime import (
     Raised,
     RefusedError,
 )
+from support.callers import Deployed
+from support.processes import printed_pids, still_running
 
 Deploy = Callable[..., Deployed]
 

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from support.callers import Deployed
-
 from fc_runtime import ResponseError, ResponseRejected, Returned
+from support.callers import Deployed
 
 Deploy = Callable[..., Deployed]
 
@@ -16,14 +15,16 @@ Deploy = Callable[..., Deployed]
         ("'text'", b"text"),
         ("''", b""),
         ("'h\\u00e9 \\u4f60\\u597d \\U0001f600'", "hé 你好 😀".encode()),
-        ("'{\"b\": 1, \"a\": 2}'", b'{"b": 1, "a": 2}'),
+        ('\'{"b": 1, "a": 2}\'', b'{"b": 1, "a": 2}'),
         ("Text('a subclass of str')", b"a subclass of str"),
         ("b'bytes'", b"bytes"),
         ("b''", b""),
         ("bytes(range(256))", bytes(range(256))),
     ],
 )
-def test_text_and_bytes_are_answered_verbatim(deploy: Deploy, returned: str, payload: bytes) -> None:
+def test_text_and_bytes_are_answered_verbatim(
+    deploy: Deploy, returned: str, payload: bytes
+) -> None:
     """str is answered as UTF-8 without quotes, bytes as they are (spec 1.3)."""
     result = deploy("values")(returned)
 

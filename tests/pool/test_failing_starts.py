@@ -84,7 +84,7 @@ def test_many_callers_make_no_fork_storm(
     """
     broken("raise no-such-luck")
     answered = []
-    stop = time.monotonic() + 1.0
+    stop = time.monotonic() + 0.6
 
     def hammer() -> None:
         while time.monotonic() < stop:
@@ -98,7 +98,7 @@ def test_many_callers_make_no_fork_storm(
 
     assert {InitializationFailed} == set(answered)
     assert len(answered) > 100
-    assert starts(births) <= 4 * 5  # at 0, 0.1, 0.3, 0.7 s, and one that may be under way
+    assert starts(births) <= 4 * 5  # at 0, 0.1, 0.3 s, and what may be under way
     assert 1 == len(log.of("zygote.started"))
 
 

@@ -1,3 +1,20 @@
-from support.stage import gate, log, program
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.stage import Gate, Recorder, gate, log, program
+
+from fc_runtime import Runtime
 
 __all__ = ["gate", "log", "program"]
+
+SERVING_AGAIN_S = 2.0  # after any one death; measured: a tenth of it
+
+
+@pytest.fixture
+def runtime(log: Recorder, handlers: Path, gate: Gate) -> Iterator[Runtime]:
+    """A runtime with the function ``gated``, whose handlers wait at `gate`."""
+    with Runtime(log=log) as made:
+        made.register("gated", code=handlers / "gate", timeout=30.0, max_instances=3)
+        yield made
+        made.close(drain=0.0)

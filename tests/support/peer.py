@@ -21,15 +21,16 @@ class Peer:
         os.set_blocking(response_out, False)
         self.channel = Channel(request_in, response_out)
         self._decoder = Decoder(2**32 - 1)
+        self._frames: list[Frame] = []
         self._threads: list[threading.Thread] = []
 
     def read_frame(self, at_a_time: int = 65_536) -> Frame:
         """The next request, read in small bites; blocks."""
-        while True:
+        while not self._frames:
             data = os.read(self.request_fd, at_a_time)
             assert data, "the request pipe was closed"
-            for frame in self._decoder.feed(data):
-                return frame
+            self._frames += self._decoder.feed(data)
+        return self._frames.pop(0)
 
     def answer(
         self,

@@ -8,7 +8,8 @@ import psutil
 def printed_pids(log: bytes) -> dict[str, int]:
     """Who printed which pid: lines ``pid 123 grandchild`` in a log."""
     return {
-        who.decode(): int(pid) for pid, who in re.findall(rb"^pid (\d+) ([\w-]+)$", log, re.MULTILINE)
+        who.decode(): int(pid)
+        for pid, who in re.findall(rb"^pid (\d+) ([\w-]+)$", log, re.MULTILINE)
     }
 
 

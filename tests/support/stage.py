@@ -155,12 +155,13 @@ class Program:
         self.mark = f"fc-test-{os.getpid()}-{time.monotonic_ns()}"
         path = folder / f"{self.mark}.py"
         path.write_text(f"MARK, HANDLERS = {self.mark!r}, {str(TESTS / 'handlers')!r}\n{code}")
+        self._heard = b""
         self.process = subprocess.Popen(
             [sys.executable, "-X", "dev", "-W", "error", str(path), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            env={**os.environ, "FC_TEST_HOST": f"host-{self.mark}"},
             **options,
         )
 
@@ -170,13 +171,17 @@ class Program:
 
     def line(self, within_s: float = WITHIN_S) -> str:
         """Its next line on stdout."""
+        deadline = time.monotonic() + within_s
         poller = select.poll()
         poller.register(self.process.stdout, select.POLLIN)
-        assert poller.poll(within_s * 1000), "the program says nothing"
-        line = self.process.stdout.readline()
-        if not line:
-            raise AssertionError(f"the program ended: {self.process.communicate()[1]}")
-        return line.strip()
+        while b"\n" not in self._heard:
+            left = deadline - time.monotonic()
+            assert left > 0 and poller.poll(left * 1000), "the program says nothing"
+            data = os.read(self.process.stdout.fileno(), 4096)
+            assert data, f"the program ended: {self.process.communicate()[1].decode()}"
+            self._heard += data
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line.decode()
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -184,19 +189,19 @@ class Program:
     def finish(self, within_s: float = WITHIN_S) -> tuple[int, str, str]:
         """Exit code (as subprocess has it), the rest of stdout, and stderr."""
         out, err = self.process.communicate(timeout=within_s)
-        return self.process.returncode, out, err
+        return self.process.returncode, (self._heard + out).decode(), err.decode()
 
     def survivors(self) -> list[int]:
-        """Every process on this machine that carries the mark, zombies not counted."""
-        return marked(self.mark)
+        """Every process on this machine that was started for it, zombies not counted."""
+        return marked(f"LD_TEST_MARK={self.mark}")
 
     def end(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
-        for pid in self.survivors():
+        for pid in marked(self.mark):  # forked children of its own, too
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        self.process.communicate(timeout=WITHIN_S)
 
 
 def marked(mark: str) -> list[int]:

@@ -73,6 +73,14 @@ def is_zombie(pid: int) -> bool:
         return True
 
 
+def _has_no_thread_left(pid: int) -> bool:
+    """Unlike a zombie whose other threads go on, nobody can be below it any more."""
+    try:
+        return is_zombie(pid) and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def is_exiting(pid: int) -> bool:
     """Is *pid* past the point of no return of exiting, dead, or gone? (PF_EXITING, proc(5))"""
     try:
@@ -90,14 +98,16 @@ def kill_descendants(pid: int, spare: Collection[int] = (), within_s: float = 0.
     then is killed and the caller looks again. *pid* itself should be stopped, or be the caller.
     """
     stopped: set[int] = set()
+    over = set(spare)  # a fork loop leaves hundreds of zombies: looking at each would lose the race
     until = time.monotonic() + within_s
     while time.monotonic() < until:
-        fresh = [found for found in descendants(pid, spare) if found not in stopped]
+        fresh = [found for found in descendants(pid, over) if found not in stopped]
         if not fresh:
             break
-        for found in fresh:
+        for found in reversed(fresh):  # the youngest first: it is the one that forks next
             _signal(found, signal.SIGSTOP)
         stopped.update(fresh)
+        over.update(filter(_has_no_thread_left, fresh))
     alive = 0
     for found in stopped:
         alive += not is_zombie(found)

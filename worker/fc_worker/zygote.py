@@ -35,6 +35,7 @@ from fc_worker.load import prepare_sys_path
 MiB: Final = 1024 * 1024
 DESCRIPTORS: Final = 4  # request in, response out, log, stacks
 EXEC_BOOT: Final = "from fc_worker.zygote import exec_main; exec_main()"
+LOOK_FOR_HOST_S: Final = 0.25
 _SLACK_BYTES: Final = 1024 * MiB  # RLIMIT_DATA counts address space: a back-stop, not the limit
 
 
@@ -143,6 +144,9 @@ class Zygote:
     def _preload(self) -> None:
         failed: dict[str, str] = {}
         _prepare(self._config)
+        # A preload may take its time, or hang: then nobody polls, and a dead host goes unnoticed.
+        signal.signal(signal.SIGALRM, self._end_without_host)
+        signal.setitimer(signal.ITIMER_REAL, LOOK_FOR_HOST_S, LOOK_FOR_HOST_S)
         for name in self._config.preload:
             try:
                 importlib.import_module(name)
@@ -150,9 +154,16 @@ class Zygote:
                 failed[name] = f"{type(error).__name__}: {error}"
             if self._thread_source is None and len(os.listdir("/proc/self/task")) > 1:
                 self._thread_source = name
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         gc.collect()
         gc.freeze()
         self._send({m.OP: m.UP, "failed": failed, "threads": self._thread_source})
+
+    def _end_without_host(self, *_: object) -> None:
+        if any(fd == self._host for fd, _ in self._poll.poll(0)):
+            self._end_everything()
+            os._exit(0)
 
     # -- the socket ----------------------------------------------------------------------------
 

@@ -31,7 +31,10 @@ class TreeMeter:
             self._statm = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self) -> Reading:
-        below = tree.descendants(self._pid)
+        try:
+            below = tree.descendants(self._pid)
+        except OSError:
+            below = []  # the host is out of descriptors: better half a look than a failed call
         rss = self._own_rss() + sum(map(_rss, below))
         if rss <= self._limit:
             return Reading(rss)
@@ -68,7 +71,9 @@ class Portable:
         """
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
-        killed = tree.kill_descendants(pid)
+        killed = 0
+        with suppress(OSError):  # out of descriptors: then all of it falls to the zygote
+            killed = tree.kill_descendants(pid)
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         return killed

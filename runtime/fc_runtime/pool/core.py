@@ -37,12 +37,13 @@ from fc_runtime.pool.events import Log
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Leave, Pool
 from fc_runtime.pool.request import Request, request_headers
-from fc_runtime.pool.supervisor import GONE_WITHIN_S, Supervisor
+from fc_runtime.pool.supervisor import GONE_WITHIN_S, STUCK_S, Supervisor
 from fc_runtime.pool.threads import Threads
 from fc_worker import messages as m
 
 SUBMIT_THREADS: Final = 64
 LOOK_AGAIN_S: Final = 0.05
+PATIENCE_S: Final = GONE_WITHIN_S - STUCK_S
 NOTHING: Final[Any] = object()  # None is a JSON value
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 
@@ -222,6 +223,8 @@ class Core:
             while True:
                 for instance in pool.live_instances():
                     self.supervisor.kill_tree(instance)
+                    if instance.channel.pid is None and time.monotonic() > last - PATIENCE_S:
+                        instance.zygote.kill()  # stuck in a preload
                 # One that is being forked just now cannot be killed yet: look again.
                 if pool.wait_until_empty(LOOK_AGAIN_S) or time.monotonic() > last:
                     break

@@ -517,12 +517,14 @@ class Pool:
     def on_orphaned(self, instance: Instance) -> None:
         """Its zygote is gone. If it serves it may finish; `release` sees to the rest."""
         with self._lock:
-            if instance.state is not State.IDLE:
+            if instance.state not in (State.IDLE, State.STOPPING):
                 return
-            self._idle.remove(instance)
-            instance.advance(Trigger.STOP)
-            self._plan_top_up()
-        self.dismiss(instance, "orphaned")
+            if instance.state is State.IDLE:
+                self._idle.remove(instance)
+                instance.advance(Trigger.STOP)
+                self._plan_top_up()
+        # Also one that has been told to go: nobody else will hear that it has.
+        self._supervisor.background.run(lambda: self.kill(instance, "orphaned"))
 
     def _bury(self, instance: Instance) -> None:
         """Let go of one that has ended; one that has not, as far as we know, is kept in sight."""

@@ -31,6 +31,7 @@ from fc_worker import messages as m
 GONE_WITHIN_S: Final = 5.0  # a killed tree that is not gone by then is reported, not waited for
 STUCK_S: Final = 1.0  # for a zygote to fork, when all the time for a start is over already
 BACKGROUND_THREADS: Final = 4
+LONGEST_SLEEP_S: Final = 86_400.0  # epoll takes no more than 2**31 milliseconds
 
 
 class Supervisor:
@@ -218,7 +219,8 @@ class Supervisor:
     def _sleep_s(self) -> float | None:
         if not self._timers:
             return None
-        return max(0.0, (self._timers[0][0] - time.monotonic_ns()) / 1e9)
+        left_s = (self._timers[0][0] - time.monotonic_ns()) / 1e9
+        return min(max(0.0, left_s), LONGEST_SLEEP_S)
 
     def _hear(self, fd: int) -> None:
         zygote = self._zygotes.get(fd)
@@ -249,7 +251,10 @@ class Supervisor:
             return
         match message[m.OP]:
             case m.FORKED:
-                instance.channel.adopt(message["pid"], descriptors[0])
+                pidfd = descriptors[0] if descriptors else _pidfd_without_room(message["pid"])
+                if pidfd is None:
+                    return
+                instance.channel.adopt(message["pid"], pidfd)
                 self.log.debug(
                     "instance.started",
                     function=instance.pool.function.name,
@@ -258,7 +263,7 @@ class Supervisor:
                 )
                 if instance.stop_reason or instance.state is State.STOPPING:
                     with suppress(ProcessLookupError):
-                        signal.pidfd_send_signal(descriptors[0], signal.SIGKILL)
+                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             case m.FORK_FAILED:
                 self._note_exit(instance, Exit(None, reason=f"cannot fork: {message['error']}"))
             case m.EXITED:
@@ -289,3 +294,17 @@ class Supervisor:
                 self._note_exit(instance, Exit(None, reason="its zygote was gone"))
             elif instance.exit is None:
                 instance.pool.on_orphaned(instance)
+
+
+def _pidfd_without_room(pid: int) -> int | None:
+    """
+    The host was out of descriptors when the pidfd of a new process came, and it was lost. Nothing
+    may run that cannot be ended: another one, or the end of the process. The pid is safe to use,
+    the zygote reaps only when told.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return None

@@ -47,5 +47,10 @@ class Threads:
                     self._threads -= 1
                     return
                 work = self._work.popleft()
-            work()
+            try:
+                work()
+            except BaseException:
+                with self._changed:
+                    self._threads -= 1  # this one ends, and shows why; another takes its place
+                raise
             del work  # or an idle thread would keep alive whatever it has last worked for

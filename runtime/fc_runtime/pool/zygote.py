@@ -7,6 +7,7 @@ Reaped through its own pid only: the host's SIGCHLD and its other children are n
 """
 
 import array
+import fcntl
 import os
 import select
 import signal
@@ -53,7 +54,7 @@ class Zygote:
         host_pidfd = -1
         ours, theirs = _socket_pair()
         try:
-            host_pidfd = os.pidfd_open(os.getpid())
+            host_pidfd = _above_standard(os.pidfd_open(os.getpid()))
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-W", "ignore", "-c", _BOOT),
@@ -107,8 +108,10 @@ class Zygote:
         """Its pid means nothing to us any more."""
         with self._lock:
             self.instances.pop(instance.id, None)
-            if self.gone or instance.exit is None or instance.channel.pid is None:
+            if self.gone or instance.exit is None:
                 return
+            if instance.channel.pid is None and instance.exit.code is None:
+                return  # it has never been forked
             with suppress(OSError):  # then it is going, and so is the zombie
                 self._send({m.OP: m.REAP, "id": instance.id}, ())
 
@@ -139,7 +142,7 @@ class Zygote:
 
     def kill(self) -> None:
         """For a zygote that does not answer. Its instances live on until told otherwise."""
-        with suppress(ProcessLookupError):
+        with suppress(OSError):  # it has ended, or been reaped and its pidfd closed
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def wait(self, within_s: float) -> None:
@@ -182,9 +185,20 @@ class Zygote:
 
 def _socket_pair() -> tuple[socket.socket, socket.socket]:
     try:
-        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return ours, socket.socket(fileno=_above_standard(theirs.detach()))
     except OSError as error:
         raise OverloadedError(f"cannot start a process: {error}") from error
+
+
+def _above_standard(fd: int) -> int:
+    """*fd*, moved if its number is one of stdin, stdout, stderr: those are others in the zygote."""
+    if fd > 2:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)
 
 
 def _environment(config: m.WorkerConfig) -> dict[str, str]:

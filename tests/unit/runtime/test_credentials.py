@@ -182,7 +182,9 @@ def test_renewing_raises_what_the_callable_raises(clock: Clock) -> None:
     assert "LTAIkey" == renewing.get().access_key_id
 
 
-@pytest.mark.parametrize("answer", [None, "s3cret", ("id", "s3cret"), {"access_key_secret": "s3cret"}])
+@pytest.mark.parametrize(
+    "answer", [None, "s3cret", ("id", "s3cret"), {"access_key_secret": "s3cret"}]
+)
 def test_renewing_gives_credentials_or_an_error(answer: Any) -> None:
     """A callable that returns something else is named as the fault, without what it returned."""
     with pytest.raises(InvalidFunctionError, match="credentials='") as caught:

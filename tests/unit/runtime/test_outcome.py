@@ -304,7 +304,7 @@ def test_the_tree_answers_may_i_retry(kind: type[FcRuntimeError]) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in all_errors() if kind not in (InvalidFunctionError,)]
+    "kind", [kind for kind in all_errors() if kind is not InvalidFunctionError]
 )
 def test_errors_survive_a_pickle(kind: type[FcRuntimeError]) -> None:
     """Class, message and code, for every error that can be raised."""

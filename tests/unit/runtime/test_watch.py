@@ -31,7 +31,7 @@ class Tier:
     def close(self) -> None:
         self.closed += 1
 
-    def kill_tree(self, pid: int, pidfd: int) -> int:
+    def kill_tree(self, _pid: int, _pidfd: int) -> int:
         raise AssertionError("a watch only watches")
 
 

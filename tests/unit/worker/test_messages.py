@@ -24,13 +24,13 @@ configs = st.builds(
     layers=st.lists(texts, max_size=3).map(tuple),
     sandbox=texts,
     max_response_bytes=st.integers(0, 2**32 - 1),
-    **{
-        name: texts
-        for name in (
+    **dict.fromkeys(
+        [
             *("region", "account_id", "service", "qualifier"),
             *("version_id", "log_project", "log_store"),
-        )
-    },
+        ],
+        texts,
+    ),
 )
 
 

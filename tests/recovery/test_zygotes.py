@@ -1,0 +1,160 @@
+"""kill -9 of a zygote: running calls do not notice, and the next start has a new one."""
+
+import os
+import signal
+from concurrent.futures import wait
+from pathlib import Path
+
+import psutil
+from support.stage import Gate, Recorder, marked, until, wait_gone
+
+from fc_runtime import Crashed, Runtime
+
+SERVING_AGAIN_S = 2.0
+
+
+def zygote_pid(log: Recorder) -> int:
+    return log.wait_for("zygote.started")[-1]["pid"]
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_killed_while_all_is_idle(runtime: Runtime, log: Recorder) -> None:
+    """The next call is answered, by a child of a new zygote; the old instances are gone."""
+    before = runtime.invoke("gated", b"{}").json()["pid"]
+    old = zygote_pid(log)
+    kill(old)
+    log.wait_for("zygote.exited", pid=old)
+    after = runtime.invoke("gated", b"{}").json()["pid"]
+
+    assert before != after
+    assert wait_gone(before)
+    assert old != zygote_pid(log) == psutil.Process(after).ppid()
+
+
+def test_killed_and_called_at_once(runtime: Runtime, log: Recorder) -> None:
+    """Before anybody has noticed, too: the idle instances still work, and a start gets a new one."""
+    for _ in range(10):
+        runtime.invoke("gated", b"{}")
+        kill(zygote_pid(log))
+
+        assert runtime.invoke("gated", b"{}").ok
+
+
+def test_a_call_in_flight_is_not_affected(runtime: Runtime, gate: Gate, log: Recorder) -> None:
+    """The worker goes on and its caller is answered; then it is retired, as nobody can reap it."""
+    future = runtime.submit("gated", gate.event("in-flight"))
+    _, pid = gate.entered()
+    old = zygote_pid(log)
+    kill(old)
+    log.wait_for("zygote.exited", pid=old)
+
+    assert not future.done()
+    assert runtime.invoke("gated", b"{}").ok
+
+    gate.let()
+    assert {"label": "in-flight", "pid": pid, "version": 1} == future.result().json()
+    assert wait_gone(pid, SERVING_AGAIN_S)
+
+
+def test_several_calls_in_flight(runtime: Runtime, gate: Gate, log: Recorder) -> None:
+    """All of them are answered."""
+    futures = [runtime.submit("gated", gate.event(label)) for label in "abc"]
+    pids = [gate.entered()[1] for _ in futures]
+    kill(zygote_pid(log))
+    log.wait_for("zygote.exited")
+    gate.let(3)
+
+    assert list("abc") == [future.result().json()["label"] for future in futures]
+    assert all(wait_gone(pid, SERVING_AGAIN_S) for pid in pids)
+
+
+def test_zygote_and_instance_killed_together(runtime: Runtime, gate: Gate, log: Recorder) -> None:
+    """Nobody is left who knows how the instance ended: CrashedError, soon, and all goes on."""
+    future = runtime.submit("gated", gate.event(), check=False)
+    _, pid = gate.entered()
+    kill(zygote_pid(log))
+    kill(pid)
+
+    assert Crashed is type(future.result(SERVING_AGAIN_S).outcome)
+    assert runtime.invoke("gated", b"{}").ok
+
+
+def test_killed_during_a_start(runtime: Runtime, handlers: Path, tmp_path: Path, log: Recorder) -> None:
+    """A caller whose start dies with the zygote gets another: he does not hear of it."""
+    (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(0.2)\n")
+    runtime.register("slow", code=tmp_path, preload=["slow"], max_instances=5)
+    futures = [runtime.submit("slow", str(number)) for number in range(5)]
+    first = log.wait_for("zygote.started", function="slow")[0]
+    kill(first["pid"])
+
+    assert [str(number) for number in range(5)] == [one.result(10).text for one in futures]
+    assert 2 == len(log.of("zygote.started", function="slow"))
+
+
+def test_the_deadline_holds_without_a_zygote(
+    runtime: Runtime, handlers: Path, gate: Gate, log: Recorder
+) -> None:
+    """An orphan that hangs is ended with its whole tree, by the supervisor itself."""
+    mark = f"fc-orphan-{os.getpid()}-{gate.folder.stat().st_ino}"
+    runtime.register(
+        "family", code=handlers / "family", timeout=0.5, environment={"LD_TEST_MARK": mark}
+    )
+    future = runtime.submit("family", gate.event(), check=False)
+    gate.entered()
+    kill(log.of("zygote.started", function="family")[0]["pid"])
+    outcome = future.result(5).outcome
+
+    assert "TimedOut" == type(outcome).__name__
+    until(lambda: not marked(mark), SERVING_AGAIN_S, what="nobody left")
+
+
+def test_min_instances_come_back(runtime: Runtime, handlers: Path, log: Recorder) -> None:
+    """After its zygote died idle, what is to be kept warm is warm again without a call."""
+    runtime.register("kept", code=handlers / "gate", handler="index.whoami", min_instances=2)
+    runtime.warm("kept", 2)
+    old = log.of("zygote.started", function="kept")[0]["pid"]
+    kill(old)
+    log.wait_for("zygote.started", count=2, function="kept")
+    until(lambda: runtime.stats()["functions"]["kept"]["idle"] == 2)
+
+    assert not runtime.invoke("kept").cold_start
+
+
+def test_one_functions_zygote_is_not_anothers(
+    runtime: Runtime, handlers: Path, log: Recorder
+) -> None:
+    """Each function has its own; killing one leaves the other's instances alone."""
+    runtime.register("other", code=handlers / "gate", handler="index.whoami")
+    other = runtime.invoke("other").text
+    runtime.invoke("gated", b"{}")
+    kill(log.of("zygote.started", function="gated")[0]["pid"])
+    log.wait_for("zygote.exited")
+
+    assert other == runtime.invoke("other").text
+
+
+def test_a_stopped_zygote_holds_up_its_own_starts_only(
+    runtime: Runtime, handlers: Path, gate: Gate, log: Recorder
+) -> None:
+    """
+    SIGSTOP: who has an instance is served; who needs a new one is answered within
+    initialization_timeout, and then there is a new zygote.
+    """
+    runtime.register(
+        "stuck", code=handlers / "gate", max_instances=2, timeout=30.0, initialization_timeout=0.3
+    )
+    runtime.invoke("stuck", b"{}")
+    os.kill(log.of("zygote.started", function="stuck")[0]["pid"], signal.SIGSTOP)
+    running = runtime.submit("stuck", gate.event())
+    gate.entered()
+    starting = runtime.submit("stuck", b"{}", check=False)
+    wait([starting], 10)
+    gate.let()
+
+    assert running.result().ok
+    assert not starting.result().ok
+    until(lambda: runtime.invoke("stuck", b"{}", check=False).ok, 5.0)
