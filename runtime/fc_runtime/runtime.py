@@ -229,6 +229,9 @@ class Runtime:
             except Declined as declined:
                 request.last_refusal = str(declined)
                 serving = None
+            except BaseException:  # Ctrl-C once more
+                serving.abandon()
+                raise
         raise OverloadedError(
             f"{request.pool.function.name}: no instance would take it: {request.last_refusal}"
         )

@@ -146,6 +146,7 @@ def test_map_refuses_a_concurrency_that_is_none(echo: Runtime, wrong: object) ->
 
 
 def test_map_over_nothing(echo: Runtime) -> None:
+    """No events, no results."""
     assert [] == list(echo.map("echo", []))
 
 

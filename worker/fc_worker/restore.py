@@ -46,16 +46,19 @@ class Deeds:
     def __init__(self) -> None:
         self.started = 0  # processes, since the last invocation began
         self.changed = True
+        self.variables: set[bytes] = set()  # of the environment, set or unset
         sys.addaudithook(self._heard)
         for module, name in self.SILENT:
             setattr(module, name, self._listening(getattr(module, name)))
 
-    def _heard(self, event: str, _args: object) -> None:
+    def _heard(self, event: str, args: Any) -> None:
         if event in self.STARTS:
             self.started += 1
             self.changed = True
         elif event in self.CHANGES:
             self.changed = True
+            if event != "os.chdir":
+                self.variables.add(args[0])
 
     def _listening(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
@@ -71,6 +74,7 @@ class Baseline:
 
     def __init__(self, code: str) -> None:
         self._code_fd = os.open(code, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._log_fd = os.dup(1)
         self._umask = posix.umask(0o022)
         posix.umask(self._umask)
         self._handlers: list[Any] = list(map(_signal.getsignal, _SIGNALS))
@@ -88,8 +92,13 @@ class Baseline:
         """What nobody hears: another object in the place of the environment."""
         return os.environ is not self._environ
 
-    def put_back(self) -> str | None:
+    def put_back(self, deeds: Deeds) -> str | None:
         """Undo what the handler changed; a word for what could not be undone, or None."""
+        try:
+            os.dup2(self._log_fd, 1)
+            os.dup2(self._log_fd, 2)
+        except OSError:
+            return "streams"  # it closed our copy: nothing of it would be logged any more
         posix.umask(self._umask)
         _signal.alarm(0)
         if list(map(_signal.getsignal, _SIGNALS)) != self._handlers:
@@ -104,11 +113,15 @@ class Baseline:
         current = _raw_environment()
         if current is None or os.environ is not self._environ:
             return "environment"  # os.environ is something else now
-        if current != self._environment:
+        if deeds.variables:
+            for name in deeds.variables - self._environment.keys():
+                os.unsetenv(name)  # putenv behind the back of os.environ reaches children only
             os.environ.clear()
             os.environ.update(
                 {os.fsdecode(key): os.fsdecode(value) for key, value in self._environment.items()}
             )
+        deeds.variables.clear()
+        deeds.changed = False  # last: what is done here is heard too
         return None
 
 

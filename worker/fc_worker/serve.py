@@ -172,8 +172,7 @@ class Worker:
             self._send(_RESULT, frame.invocation, answer, body)
         capture.restore()
         if not quick or self._baseline.environ_replaced():
-            self._unclean = self._baseline.put_back()
-            deeds.changed = False
+            self._unclean = self._baseline.put_back(deeds)
 
     # -- the parts -----------------------------------------------------------------------------
 

@@ -88,6 +88,8 @@ def is_exiting(pid: int) -> bool:
             return bool(int(file.read().rpartition(b")")[2].split()[6]) & _PF_EXITING)
     except (FileNotFoundError, ProcessLookupError):
         return True
+    except OSError:
+        return False  # out of descriptors: nobody can tell
 
 
 def kill_descendants(pid: int, spare: Collection[int] = (), within_s: float = 0.25) -> int:

@@ -117,16 +117,17 @@ class Channel:
     def hang_up(self) -> None:
         """No more requests: an idle worker ends at this."""
         with _closing:
-            if self.request_fd >= 0:
-                os.close(self.request_fd)
-                self.request_fd = -1
+            fd, self.request_fd = self.request_fd, -1  # first: Ctrl-C may come in between
+            if fd >= 0:
+                os.close(fd)
 
     def close(self) -> None:
         with _closing:
-            for fd in (self.request_fd, self.response_fd, self.pidfd):
+            mine = (self.request_fd, self.response_fd, self.pidfd)
+            self.request_fd = self.response_fd = self.pidfd = -1
+            for fd in mine:
                 if fd >= 0:
                     os.close(fd)
-            self.request_fd = self.response_fd = self.pidfd = -1
 
     def _enlarge(self) -> None:
         """Bigger pipes for bodies that are worth it: 1.6 to 2 times quicker at 64 KiB."""

@@ -43,9 +43,9 @@ class TreeMeter:
         return Reading(sum(sizes.values()), f"{_name(largest)}[{largest}]")
 
     def close(self) -> None:
-        if self._statm is not None:
-            os.close(self._statm)
-            self._statm = None
+        statm, self._statm = self._statm, None  # first: Ctrl-C may come in between
+        if statm is not None:
+            os.close(statm)
 
     def _own_rss(self) -> int:
         if self._statm is None:

@@ -122,47 +122,57 @@ class Pool:
 
         Raises OverloadedError when the queue is full. Costs one lock when an instance is idle.
         """
-        with self._lock:
-            if self._idle and not self._waiters and self._serving < self.function.max_instances:
+        instance = self.lease_idle(late_writers=True)
+        if instance is not None:
+            return instance
+        waiter = None
+        try:
+            with self._lock:
+                if self._end is not None:
+                    return self._end
+                failure = self._known_failure()
+                if failure is not None and not self._idle:
+                    return failure
+                if (
+                    self._serving >= self.function.max_instances
+                    and len(self._waiters) >= self._core.max_queue
+                ):
+                    self.counts.refused += 1
+                    raise OverloadedError(
+                        f"{self.function.name}: {self._serving} invocations running and "
+                        f"{len(self._waiters)} waiting; raise max_instances or max_queue, or retry"
+                    )
+                waiter = make_waiter()
+                self._waiters.append(waiter)
+                self._hand_out()
+                return waiter
+        except BaseException:  # Ctrl-C: nobody would take what this one is given
+            if waiter is not None:
+                self.withdraw(waiter)
+            raise
+
+    def lease_idle(self, late_writers: bool = False) -> Instance | None:
+        """
+        As `lease`, if one is idle; else None, and nothing has changed. One that may have written
+        to its log since its last answer counts only with *late_writers*.
+        """
+        instance = None
+        try:
+            with self._lock:
+                if not self._idle or self._waiters or self._serving >= self.function.max_instances:
+                    return None
+                if self._idle[-1].may_write_late and not late_writers:
+                    return None
                 instance = self._idle.pop()
                 instance.advance(Trigger.LEASE)
                 self._serving += 1
                 if not self._idle and not self._top_up_planned:
                     self._plan_top_up()
                 return instance
-            if self._end is not None:
-                return self._end
-            failure = self._known_failure()
-            if failure is not None:
-                return failure
-            if (
-                self._serving >= self.function.max_instances
-                and len(self._waiters) >= self._core.max_queue
-            ):
-                self.counts.refused += 1
-                raise OverloadedError(
-                    f"{self.function.name}: {self._serving} invocations running and "
-                    f"{len(self._waiters)} waiting; raise max_instances or max_queue, or retry"
-                )
-            waiter = make_waiter()
-            self._waiters.append(waiter)
-            self._hand_out()
-            return waiter
-
-    def lease_idle(self) -> Instance | None:
-        """As `lease`, if there is nothing to think about; else None, and nothing has changed."""
-        with self._lock:
-            if not self._idle or self._waiters or self._serving >= self.function.max_instances:
-                return None
-            instance = self._idle[-1]
-            if instance.may_write_late:
-                return None
-            self._idle.pop()
-            instance.advance(Trigger.LEASE)
-            self._serving += 1
-            if not self._idle and not self._top_up_planned:
-                self._plan_top_up()
-            return instance
+        except BaseException:  # Ctrl-C: nobody would ever give it back
+            if instance is not None:
+                self.abandon(instance)
+            raise
 
     def withdraw(self, waiter: Waiter) -> None:
         """The caller gives up waiting; what he has been given all the same goes back."""
@@ -324,11 +334,8 @@ class Pool:
     def _plan_top_up(self) -> None:
         if not self._top_up_planned and self._missing() > 0:
             self._top_up_planned = True
-            delay_s = self._restart.delay_s(self._failures)
-            if delay_s:
-                self._supervisor.after(delay_s, self._top_up)
-            else:
-                self._supervisor.background.run(self._top_up)
+            # By way of the supervisor: a caller, under the lock, has no time to start a thread.
+            self._supervisor.after(self._restart.delay_s(self._failures), self._top_up)
 
     def _plan_expiry(self) -> None:
         if self._expiry_planned or self._end is not None:

@@ -37,7 +37,16 @@ class Declined(Exception):  # noqa: N818 (not an error: no handler code ran, ask
 class Serving:
     """Holds *instance* until `conclude` or `abandon`."""
 
-    __slots__ = ("_cold", "_core", "_placement", "_for_caller", "request", "call", "instance")
+    __slots__ = (
+        "_cold",
+        "_core",
+        "_for_caller",
+        "_held",
+        "_placement",
+        "call",
+        "instance",
+        "request",
+    )
 
     def __init__(
         self,
@@ -54,6 +63,7 @@ class Serving:
         self.request = request
         self._cold = cold
         self._for_caller = invoke
+        self._held = True
         self._placement: Placement | None = None
         self.instance = instance
         pool = request.pool
@@ -113,6 +123,7 @@ class Serving:
         pool = self.request.pool
         if status == m.STATUS_DECLINED:
             self._core.supervisor.end(instance, "unclean")
+            self._held = False
             pool.lost(instance)
             raise Declined(headers.get(m.UNCLEAN, ""))
         if self._cold:
@@ -125,6 +136,7 @@ class Serving:
         outcome, payload = settle.answered(call)
         result = self._result(outcome, payload, instance.take_log(cut=call.log_was_cut), usage)
         unclean = headers.get(m.UNCLEAN)
+        self._held = False
         pool.release(instance, f"unclean_{unclean}" if unclean else None)
         return result
 
@@ -138,6 +150,7 @@ class Serving:
         log = instance.take_log(cut=call.log_was_cut)
         result = self._result(outcome, payload, log, Usage(peak_memory_bytes=call.peak_bytes))
         self._core.supervisor.end(instance, "not_initialized")
+        self._held = False
         self.request.pool.failed_start(instance, result, served=self._for_caller)
         return result
 
@@ -167,6 +180,9 @@ class Serving:
 
     def abandon(self) -> None:
         """The caller leaves in the middle: nobody waits for the answer any more."""
+        if not self._held:
+            return  # it had been given back before
+        self._held = False
         self._let_go()
         pool = self.request.pool
         self._core.supervisor.background.run(self._end_abandoned)
@@ -234,6 +250,7 @@ class Serving:
     def _give_back_dead(self, result: Result | None) -> None:
         pool = self.request.pool
         ready = self.call.exchange.ready
+        self._held = False
         if not self._cold:
             pool.lost(self.instance)
         elif ready is not None and ready.headers[m.STATUS] == m.STATUS_RETURNED:

@@ -134,6 +134,7 @@ def test_a_warm_call(stage: Stage, drive: Drive) -> None:
     assert call.started_ns == call.began_ns <= call.ended_ns
     assert {m.STATUS: 0} == call.headers()
     assert call.init_ns() is None
+    call.let_go()  # nobody had to look: nothing to let go of
 
 
 def test_a_cold_call(stage: Stage, drive: Drive) -> None:

@@ -479,7 +479,7 @@ def test_nothing_is_left_after_close() -> None:
             assert silent.recv(1) == b""
 
     assert threads_before == set(threading.enumerate())
-    assert sockets_before == sockets()
+    assert sockets() <= sockets_before  # those of earlier tests may be collected meanwhile
     with pytest.raises(RuntimeError, match="not running"):
         server.endpoint  # noqa: B018
 
