@@ -470,3 +470,18 @@ def test_closed_runtime_refuses_everything(caller: Caller, code: Path) -> None:
         with pytest.raises(RuntimeClosedError) as caught:
             verb()
         assert "fc.refused.closed" == caught.value.code
+
+
+def test_a_code_folder_that_has_gone_is_named(caller: Caller, tmp_path: Path) -> None:
+    """What was right at `register` may be wrong at the first call: the error still says what."""
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "index.py").write_text("def handler(event, context):\n    return event\n")
+    caller.register("gone", code=folder)
+    (folder / "index.py").unlink()
+    folder.rmdir()
+
+    for _ in range(2):
+        with pytest.raises(InvalidFunctionError) as caught:
+            caller.invoke("gone")
+        assert (caught.value.field, caught.value.value) == ("code", str(folder))

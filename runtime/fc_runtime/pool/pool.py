@@ -17,11 +17,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.call import ROOMY_NS
-from fc_runtime.errors import OverloadedError, RuntimeClosedError
+from fc_runtime.errors import InvalidFunctionError, OverloadedError, RuntimeClosedError
 from fc_runtime.function import Function
 from fc_runtime.outcome import InitializationFailed, Outcome, Result
 from fc_runtime.pool.instance import Instance
@@ -475,6 +476,10 @@ class Pool:
             if zygote is None or zygote.gone:
                 if self._end is not None and self._core.closed:
                     raise RuntimeClosedError("this runtime is closed")
+                if not Path(self.config.code).is_dir():
+                    raise InvalidFunctionError(
+                        "code", self.config.code, "the folder has gone since it was registered"
+                    )
                 zygote = self._zygote = Zygote(self.config)
                 self._supervisor.watch(zygote)
                 self._supervisor.log.info(
