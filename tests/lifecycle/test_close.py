@@ -49,6 +49,19 @@ def test_leaving_with_ends_everything(gated: Function) -> None:
     assert alone()
 
 
+def test_leaving_with_ends_the_threads(gated: Function) -> None:
+    """Nor is a thread of ours left, but for the moment that its end takes."""
+    with Runtime() as runtime:
+        runtime.register(gated)
+        runtime.submit("gated", b"{}").result()
+        runtime.warm("gated")
+
+    until(
+        lambda: not [one for one in threading.enumerate() if one.name.startswith("fc-runtime")],
+        PROMPT_S,
+    )
+
+
 def test_leaving_with_waits_for_what_is_running(gated: Function, gate: Gate) -> None:
     """A call in flight, submitted before, is answered, and the block ends after it."""
     with Runtime() as runtime:

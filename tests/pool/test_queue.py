@@ -112,6 +112,7 @@ def test_a_thousand_callers_on_two_instances(handlers: Path, gate: Gate) -> None
             await runtime.register(
                 "single", code=handlers / "gate", handler="index.echo", max_instances=2
             )
+            await runtime.warm("single", 2)
             async with asyncio.TaskGroup() as group:
                 for number in range(1000):
                     group.create_task(call(number))
@@ -120,8 +121,8 @@ def test_a_thousand_callers_on_two_instances(handlers: Path, gate: Gate) -> None
     order, stats = asyncio.run(flood())
 
     assert set(range(1000)) == set(order)
-    # Two at a time, the first of them cold: neighbours may swap, nobody is forgotten.
-    assert all(abs(number - place) < 100 for place, number in enumerate(order))
+    # Two at a time, so neighbours may swap; nobody is passed over.
+    assert all(abs(number - place) < 10 for place, number in enumerate(order))
     assert stats["processes"] <= 3
     assert {"returned": 1000} == stats["outcomes"]
 

@@ -145,6 +145,43 @@ def test_killed_while_it_starts(
     until(lambda: runtime.invoke("slow", check=False).ok, SERVING_AGAIN_S)
 
 
+def test_one_killed_start_is_no_reason_to_refuse_others(
+    runtime: Runtime, handlers: Path, tmp_path: Path
+) -> None:
+    """Who comes right after it gets an instance of his own, not the other's failure."""
+    births = tmp_path / "births"
+    cause = tmp_path / "cause"
+    cause.touch()
+    runtime.register(
+        "slow",
+        code=handlers / "births",
+        environment={"BIRTHS": str(births), "AT_IMPORT": f"while {cause} hang"},
+    )
+    future = runtime.submit("slow", check=False)
+    until(lambda: births.exists() and "hanging" in births.read_text())
+    cause.unlink()
+    kill(int(births.read_text().split()[-1]))
+
+    assert InitializationFailed(KILLED) == future.result(SERVING_AGAIN_S).outcome
+    assert runtime.invoke("slow").ok
+
+
+def test_a_start_that_is_killed_each_time_is_remembered(
+    runtime: Runtime, handlers: Path, tmp_path: Path
+) -> None:
+    """SIGSEGV at every import, say: a few processes, then the cause at once."""
+    births = tmp_path / "births"
+    (tmp_path / "index.py").write_text(
+        f"import os\nopen({str(births)!r}, 'a').write('x')\nos.kill(os.getpid(), 11)\n"
+        "def handler(event, context): pass\n"
+    )
+    runtime.register("segv", code=tmp_path)
+    outcomes = {runtime.invoke("segv", check=False).outcome for _ in range(50)}
+
+    assert {InitializationFailed(Crashed(signal=signal.SIGSEGV))} == outcomes
+    assert births.stat().st_size <= 5
+
+
 def test_a_standby_killed_while_it_starts(runtime: Runtime, gate: Gate, log: Recorder) -> None:
     """Started in nobody's time, killed in nobody's time: replaced, and no caller hears of it."""
     runtime.invoke("gated", b"{}")

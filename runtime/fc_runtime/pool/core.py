@@ -234,6 +234,8 @@ class Core:
         with self._ending:  # two may close at the same time, the second in more of a hurry
             if not self._ended:
                 self.supervisor.stop()
+                self.supervisor.background.close()
+                self.submitted.close()
                 if self._unpacked is not None:
                     shutil.rmtree(self._unpacked, ignore_errors=True)
                 _LIVING.discard(self)

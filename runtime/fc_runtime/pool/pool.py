@@ -24,7 +24,7 @@ from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.call import ROOMY_NS
 from fc_runtime.errors import InvalidFunctionError, OverloadedError, RuntimeClosedError
 from fc_runtime.function import Function
-from fc_runtime.outcome import InitializationFailed, Outcome, Result
+from fc_runtime.outcome import Crashed, InitializationFailed, Outcome, Result
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.lifecycle import State, Trigger
 from fc_runtime.pool.policy import STANDBY, RecyclePolicy, RestartPolicy, ScalingPolicy
@@ -313,12 +313,16 @@ class Pool:
         return None
 
     def _note_failure(self, failure: Result | None) -> None:
-        if failure is not None and isinstance(failure.outcome, InitializationFailed):
-            self._failure = failure
-            now = time.monotonic_ns()
-            if now < self._retry_at_ns:
-                return  # begun together with one that has failed already: counts once
-            self._failures += 1
+        if failure is None or not isinstance(failure.outcome, InitializationFailed):
+            return
+        now = time.monotonic_ns()
+        burst = now < self._retry_at_ns  # begun together with one that failed: counts once
+        self._failures += not burst
+        cause = failure.outcome.cause
+        if isinstance(cause, Crashed) and cause.signal is not None and self._failures == 1:
+            return  # killed from outside, it may be: no reason to refuse other callers
+        self._failure = failure
+        if not burst:
             delay_s = self._restart.delay_s(self._failures)
             self._retry_at_ns = now + int(delay_s * 1e9)
 

@@ -24,6 +24,7 @@ class Threads:
         self._changed = threading.Condition()
         self._threads = 0
         self._idle = 0
+        self._closed = False
 
     def run(self, work: Callable[[], None]) -> None:
         """Queue *work*, which must not raise."""
@@ -37,13 +38,19 @@ class Threads:
             self._threads += 1
         threading.Thread(target=self._serve, name=self._name, daemon=True).start()
 
+    def close(self) -> None:
+        """Idle ones end now, others when they are done. `run` goes on working."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
     def _serve(self) -> None:
         while True:
             with self._changed:
                 self._idle += 1
-                there = self._changed.wait_for(lambda: self._work, IDLE_S)
+                self._changed.wait_for(lambda: self._work or self._closed, IDLE_S)
                 self._idle -= 1
-                if not there:
+                if not self._work:
                     self._threads -= 1
                     return
                 work = self._work.popleft()
