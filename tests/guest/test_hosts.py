@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 import uvloop
-from support.stage import Gate, Program, until
-
 from fc_runtime import AsyncRuntime, Crashed, Runtime, TimedOut
+from support.stage import Gate, Program, until
 
 uvloop.new_event_loop().close()  # libuv makes a pipe for the whole process, with its first loop
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -46,7 +45,9 @@ def test_a_program_with_many_threads(handlers: Path) -> None:
 
     def call(runtime: Runtime, name: str) -> None:
         wrong.extend(
-            name for number in range(15) if runtime.invoke("echo", f"{name}{number}").text != f"{name}{number}"
+            name
+            for number in range(15)
+            if runtime.invoke("echo", f"{name}{number}").text != f"{name}{number}"
         )
 
     others = [threading.Thread(target=churn) for _ in range(2)]
@@ -286,7 +287,8 @@ def test_a_host_with_a_sigchld_handler_of_its_own(program: Callable[..., Program
         SIGCHLD_PROGRAM.replace(
             "SETTING", "signal.signal(signal.SIGCHLD, lambda *_: deaths.append(1))"
         ).replace(
-            "CHECK", "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == number; assert deaths"
+            "CHECK",
+            "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == number; assert deaths",
         )
     )
 
@@ -296,9 +298,9 @@ def test_a_host_with_a_sigchld_handler_of_its_own(program: Callable[..., Program
 def test_a_host_that_ignores_sigchld(program: Callable[..., Program]) -> None:
     """The kernel reaps all its children, ours too: nothing hangs, nothing is printed."""
     host = program(
-        SIGCHLD_PROGRAM.replace(
-            "SETTING", "signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
-        ).replace("CHECK", "pass")
+        SIGCHLD_PROGRAM.replace("SETTING", "signal.signal(signal.SIGCHLD, signal.SIG_IGN)").replace(
+            "CHECK", "pass"
+        )
     )
     code, out, err = host.finish()
 
@@ -311,14 +313,14 @@ def test_a_host_that_waits_for_anybody(program: Callable[..., Program]) -> None:
     host = program(
         SIGCHLD_PROGRAM.replace(
             "SETTING",
-            '''
+            """
 def reap(*_):
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             deaths.append(1)
     except ChildProcessError:
         pass
-signal.signal(signal.SIGCHLD, reap)''',
+signal.signal(signal.SIGCHLD, reap)""",
         ).replace("CHECK", "pass")
     )
     code, out, err = host.finish()

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.stage import Gate, Recorder, until, wait_gone
-
 from fc_runtime import AsyncRuntime, Crashed, CrashedError, Function, Runtime, RuntimeClosedError
+from support.stage import Gate, Recorder, until, wait_gone
 
 PROMPT_S = 1.0
 
@@ -233,9 +232,7 @@ def test_close_with_seconds_to_drain(gated: Function, gate: Gate, handlers: Path
     assert Crashed is type(slow.result().outcome)
 
 
-def test_close_during_a_cold_start(
-    handlers: Path, tmp_path: Path, log: Recorder
-) -> None:
+def test_close_during_a_cold_start(handlers: Path, tmp_path: Path, log: Recorder) -> None:
     """drain=0 while the first process of a function is being started: prompt, and nothing left."""
     births = tmp_path / "births"
     runtime = Runtime(log=log)

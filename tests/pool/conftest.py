@@ -2,9 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.stage import Gate, Recorder, gate, log, program
-
 from fc_runtime import Runtime
+from support.stage import Gate, Recorder, gate, log, program
 
 __all__ = ["gate", "log", "program"]
 

@@ -4,10 +4,9 @@ import time
 from pathlib import Path
 
 import pytest
-from support.stage import Recorder, until
-
 from fc_runtime import Credentials, Runtime
 from fc_runtime.credentials import RENEW_BEFORE_S
+from support.stage import Recorder, until
 
 SECRET = "s3cret-that-must-not-be-told"
 TOKEN = "t0ken-that-must-not-be-told"

@@ -8,8 +8,6 @@ from typing import Any
 
 import psutil
 import pytest
-from support.stage import Recorder, until
-
 from fc_runtime import (
     Crashed,
     InitializationError,
@@ -18,6 +16,7 @@ from fc_runtime import (
     Runtime,
     TimedOut,
 )
+from support.stage import Recorder, until
 
 
 @pytest.fixture
@@ -51,9 +50,7 @@ def test_the_cause_is_told_at_every_call(
     request id, and only a few of them start a process.
     """
     broken("raise no-such-luck", at=at)
-    results = [
-        runtime.invoke("broken", request_id=f"request-{n}", check=False) for n in range(100)
-    ]
+    results = [runtime.invoke("broken", request_id=f"request-{n}", check=False) for n in range(100)]
 
     causes = [result.outcome.cause for result in results]
     assert {Raised} == {type(cause) for cause in causes}
@@ -157,9 +154,7 @@ def test_a_start_that_hangs_is_cut_off(
     assert 1 == births.read_text().count("hanging")
 
 
-def test_warm_tells_the_cause(
-    runtime: Runtime, broken: Callable[..., str], births: Path
-) -> None:
+def test_warm_tells_the_cause(runtime: Runtime, broken: Callable[..., str], births: Path) -> None:
     """`warm` raises what the calls would; asking again within the back-off starts nothing."""
     broken("raise no-such-luck")
     for _ in range(20):

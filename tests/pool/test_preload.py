@@ -4,9 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from support.stage import Recorder
-
 from fc_runtime import AsyncRuntime, InitializationFailed, OverloadedError, Runtime, TimedOut
+from support.stage import Recorder
 
 
 def parent_of_instance(runtime: Runtime, name: str) -> int:
@@ -49,9 +48,7 @@ def test_a_preload_that_starts_a_thread_means_exec_and_is_named(
     assert zygote["pid"] == limited["pid"] == parent_of_instance(runtime, "p")
 
 
-def test_exec_is_no_excuse_for_survivors(
-    runtime: Runtime, handlers: Path, log: Recorder
-) -> None:
+def test_exec_is_no_excuse_for_survivors(runtime: Runtime, handlers: Path, log: Recorder) -> None:
     """Exec'd instances are retired, too, and their zygote with them."""
     runtime.register(
         "p", code=handlers / "noisy_thread", preload=["starts_a_thread"], idle_timeout=0.2
@@ -103,7 +100,9 @@ def test_a_preload_that_ends_the_zygote_ends_no_caller(
 
 def test_what_a_preload_prints_is_in_nobodys_log(runtime: Runtime, tmp_path: Path) -> None:
     """Output at preload belongs to no invocation."""
-    (tmp_path / "index.py").write_text("import chatty\ndef handler(event, context):\n    print(1)\n")
+    (tmp_path / "index.py").write_text(
+        "import chatty\ndef handler(event, context):\n    print(1)\n"
+    )
     (tmp_path / "chatty.py").write_text("print('hello', flush=True)\nprint('unflushed', end='')")
     runtime.register("p", code=tmp_path, preload=["chatty"])
 
@@ -127,9 +126,7 @@ def test_preload_sees_layers_and_code(runtime: Runtime, tmp_path: Path) -> None:
     assert "True" == runtime.invoke("p").text
 
 
-def test_a_preload_that_hangs_is_cut_off(
-    runtime: Runtime, tmp_path: Path, log: Recorder
-) -> None:
+def test_a_preload_that_hangs_is_cut_off(runtime: Runtime, tmp_path: Path, log: Recorder) -> None:
     """initialization_timeout covers the preload of a first call; the zygote does not stay."""
     (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
     (tmp_path / "endless.py").write_text("import time\ntime.sleep(3600)")

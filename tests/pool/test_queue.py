@@ -6,9 +6,8 @@ from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
-from support.stage import Gate, until
-
 from fc_runtime import AsyncRuntime, OverloadedError, Runtime
+from support.stage import Gate, until
 
 
 @pytest.fixture
@@ -184,7 +183,9 @@ def test_a_place_given_to_a_caller_who_is_just_leaving_is_not_lost(handlers: Pat
     assert (0, True) == asyncio.run(scene())
 
 
-def test_a_waiter_whose_loop_is_gone_harms_nobody(single: Runtime, handlers: Path, gate: Gate) -> None:
+def test_a_waiter_whose_loop_is_gone_harms_nobody(
+    single: Runtime, handlers: Path, gate: Gate
+) -> None:
     """
     A loop may be closed under a task that waits in the queue. Whoever then gives his place back
     gets his own answer, and the next in the queue gets the place.

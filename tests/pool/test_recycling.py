@@ -6,18 +6,15 @@ from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
-from support.stage import Gate, Recorder, until
-
 from fc_runtime import Crashed, CrashedError, Runtime
+from support.stage import Gate, Recorder, until
 
 
 def idle(runtime: Runtime, name: str) -> int:
     return runtime.stats()["functions"][name]["idle"]
 
 
-def test_max_invocations_1_is_a_fresh_process_every_time(
-    runtime: Runtime, handlers: Path
-) -> None:
+def test_max_invocations_1_is_a_fresh_process_every_time(runtime: Runtime, handlers: Path) -> None:
     """No two invocations meet in one process."""
     runtime.register("fresh", code=handlers / "gate", handler="index.whoami", max_invocations=1)
     pids = [runtime.invoke("fresh").text for _ in range(20)]
@@ -61,9 +58,7 @@ def test_at_max_invocations_1_many_callers_share_no_process(
     assert 30 == len(set(pids))
 
 
-def test_a_worker_that_dies_takes_only_its_own_invocation_along(
-    gated: Runtime, gate: Gate
-) -> None:
+def test_a_worker_that_dies_takes_only_its_own_invocation_along(gated: Runtime, gate: Gate) -> None:
     """The caller of the dead one gets CrashedError; the neighbour's call goes on and is answered."""
     futures = {label: gated.submit("gated", gate.event(label)) for label in "ab"}
     pids = dict([gate.entered(), gate.entered()])

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.stage import Gate, Recorder, until, wait_gone
-
 from fc_runtime import FunctionNotFoundError, Runtime, RuntimeClosedError
+from support.stage import Gate, Recorder, until, wait_gone
 
 
 @pytest.fixture
@@ -146,9 +145,7 @@ def test_unregister_lets_running_calls_end(
     until(lambda: not psutil.Process().children())
 
 
-def test_unregister_refuses_who_waits(
-    runtime: Runtime, versions: list[Path], gate: Gate
-) -> None:
+def test_unregister_refuses_who_waits(runtime: Runtime, versions: list[Path], gate: Gate) -> None:
     """Queued callers are refused at once: nothing would ever serve them."""
     deploy(runtime, versions[0], max_instances=1)
     running = runtime.submit("f", gate.event())

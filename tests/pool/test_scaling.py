@@ -6,9 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.stage import Gate, Recorder, until, wait_gone
-
 from fc_runtime import OverloadedError, Runtime
+from support.stage import Gate, Recorder, until, wait_gone
 
 
 def pid_of(runtime: Runtime, name: str) -> int:

@@ -6,8 +6,6 @@ from concurrent.futures import CancelledError, wait
 from pathlib import Path
 
 import pytest
-from support.stage import Gate, until
-
 from fc_runtime import (
     CrashedError,
     FunctionNotFoundError,
@@ -15,6 +13,7 @@ from fc_runtime import (
     OverloadedError,
     Runtime,
 )
+from support.stage import Gate, until
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support.stage import Gate, Recorder, until, wait_gone
-
 from fc_runtime import Crashed, InitializationFailed, Runtime
+from support.stage import Gate, Recorder, until, wait_gone
 
 KILLED = Crashed(signal=signal.SIGKILL)
 SERVING_AGAIN_S = 2.0
@@ -60,7 +59,9 @@ def test_killed_while_busy(runtime: Runtime, gate: Gate) -> None:
     serves_again(runtime)
 
 
-def test_what_it_had_printed_is_not_lost(runtime: Runtime, handlers: Path, tmp_path: Path, gate: Gate) -> None:
+def test_what_it_had_printed_is_not_lost(
+    runtime: Runtime, handlers: Path, tmp_path: Path, gate: Gate
+) -> None:
     """The log up to the kill is in the result."""
     (tmp_path / "index.py").write_text(
         "import os, signal\n"
@@ -108,7 +109,9 @@ def test_killed_in_the_middle_of_a_large_result(
     serves_again(runtime)
 
 
-def test_killed_while_it_reads_a_large_event(runtime: Runtime, handlers: Path, log: Recorder) -> None:
+def test_killed_while_it_reads_a_large_event(
+    runtime: Runtime, handlers: Path, log: Recorder
+) -> None:
     """The caller, in the middle of writing 24 MiB, is told; no SIGPIPE, no hang."""
     runtime.register("echo", code=handlers / "gate", handler="index.whoami", timeout=30.0)
     pid = int(runtime.invoke("echo").text)
@@ -122,9 +125,7 @@ def test_killed_while_it_reads_a_large_event(runtime: Runtime, handlers: Path, l
 
 
 @pytest.mark.parametrize("at", ["AT_IMPORT", "AT_INIT"])
-def test_killed_while_it_starts(
-    runtime: Runtime, handlers: Path, tmp_path: Path, at: str
-) -> None:
+def test_killed_while_it_starts(runtime: Runtime, handlers: Path, tmp_path: Path, at: str) -> None:
     """During import or initializer: the caller is told so, and after the back-off it works."""
     births = tmp_path / "births"
     cause = tmp_path / "cause"

@@ -7,9 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from support.stage import Gate, Recorder, marked, until, wait_gone
-
 from fc_runtime import Crashed, Runtime
+from support.stage import Gate, Recorder, marked, until, wait_gone
 
 SERVING_AGAIN_S = 2.0
 
@@ -84,7 +83,9 @@ def test_zygote_and_instance_killed_together(runtime: Runtime, gate: Gate, log: 
     assert runtime.invoke("gated", b"{}").ok
 
 
-def test_killed_during_a_start(runtime: Runtime, handlers: Path, tmp_path: Path, log: Recorder) -> None:
+def test_killed_during_a_start(
+    runtime: Runtime, handlers: Path, tmp_path: Path, log: Recorder
+) -> None:
     """A caller whose start dies with the zygote gets another: he does not hear of it."""
     (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(0.2)\n")

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.stage import until
-
 from fc_runtime import Crashed, CrashedError, InitializationError, OverloadedError, Runtime
+from support.stage import until
 
 INVOCATIONS = int(os.environ.get("FC_SOAK_INVOCATIONS", "100000"))
 THREADS = 6

@@ -230,7 +230,9 @@ class Core:
                     break
         for pool in pools:
             pool.hang_up_zygote()
-        self.supervisor.wait_for_zygotes(max(0.1, last - time.monotonic()))
+        # One whose instances are all gone leaves at once, unless it is stuck in a preload.
+        busy = any(pool.live_instances() for pool in pools)
+        self.supervisor.wait_for_zygotes(max(STUCK_S, last - time.monotonic()) if busy else STUCK_S)
         with self._ending:  # two may close at the same time, the second in more of a hurry
             if not self._ended:
                 self.supervisor.stop()
