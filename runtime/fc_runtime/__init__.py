@@ -72,7 +72,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """AsyncRuntime, when it is asked for: asyncio takes 30 ms to import, and few need both faces."""
+    """AsyncRuntime, when it is asked for: asyncio takes 30 ms to import, and few need it."""
     if name == "AsyncRuntime":
         from fc_runtime.aio import AsyncRuntime  # noqa: PLC0415
 

@@ -66,7 +66,10 @@ def _unpack(path: Path, folder: Path, entries: list[zipfile.ZipInfo]) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             mode = (entry.external_attr >> 16) & 0o755 | 0o644
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            with archive.open(entry) as source, os.fdopen(os.open(target, flags, mode), "wb") as out:
+            with (
+                archive.open(entry) as source,
+                os.fdopen(os.open(target, flags, mode), "wb") as out,
+            ):
                 while chunk := source.read(1024 * 1024):
                     left -= len(chunk)
                     if left < 0:

@@ -130,7 +130,7 @@ def _put(function: Function, name: str, value: object) -> None:
 
 
 def positive_seconds(name: str, value: object, most: float = MAX_TIMEOUT_S) -> float:
-    """*value* as a float of seconds; refuses zero, negatives, NaN, booleans and what is no number."""
+    """*value* as seconds; refuses zero, negatives, NaN, booleans and what is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidFunctionError(name, value, "a number of seconds")
     # Compared before it is converted: an int may be larger than any float.

@@ -191,13 +191,17 @@ class Runtime:
                 if type(begun) is Result:
                     return begun
                 serving = begun  # type: ignore[assignment]  # or None: nothing has been done
-        request = serving.request if serving is not None else core.request(
-            name,
-            event,
-            json_value=json,
-            timeout=timeout,
-            request_id=request_id,
-            credentials=credentials,
+        request = (
+            serving.request
+            if serving is not None
+            else core.request(
+                name,
+                event,
+                json_value=json,
+                timeout=timeout,
+                request_id=request_id,
+                credentials=credentials,
+            )
         )
         result = self._serve(request, serving)
         return result.raise_for_outcome() if check else result
@@ -349,4 +353,3 @@ def refusal(request: Request, grant: Grant | Waiter | Leave) -> Result:
     if isinstance(grant, Result):
         return request.same_failure(grant)
     raise RuntimeClosedError(f"{request.pool.function.name}: closed or unregistered meanwhile")
-

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from fc_runtime import Result, Runtime
-from fc_runtime import runtime as face
+from fc_runtime import Result, Runtime, runtime as face
 from fc_runtime.pool import warm
 
 CASES = (

@@ -188,7 +188,7 @@ print("up", flush=True)
 threading.Event().wait()
 """
     )
-    until(lambda: (tmp_path / "begun").exists())
+    until((tmp_path / "begun").exists)
     host.signal(signal.SIGKILL)
     host.process.wait()
 

@@ -1,5 +1,6 @@
 """Instances that are replaced: worn out, dead, or dying again and again."""
 
+import itertools
 import os
 import signal
 from concurrent.futures import wait
@@ -121,7 +122,7 @@ def test_a_crash_loop_backs_off(runtime: Runtime, handlers: Path, births: Path) 
     for count in range(1, 5):
         recorder.wait_for("instance.exited", count=count)
         seen.append(recorder.of("instance.exited")[-1]["at"])
-    pauses = [after - before for before, after in zip(seen, seen[1:], strict=False)]
+    pauses = [after - before for before, after in itertools.pairwise(seen)]
 
     assert pauses[1] > 1.5 * pauses[0]
     assert pauses[2] > 1.5 * pauses[1]

@@ -37,7 +37,7 @@ QUICK_NS: Final = 100_000
 _INVOKE: Final = int(Kind.INVOKE)
 _RESULT: Final = int(Kind.RESULT)
 _count_threads: Final = _thread._count  # noqa: SLF001 (besides the main one; no lock is taken)
-_NOT_THE_HANDLERS: Final = (__file__, f"{os.path.dirname(os.__file__)}/asyncio/")  # noqa: PTH120
+_NOT_THE_HANDLERS: Final = (__file__, f"{os.path.dirname(os.__file__)}/asyncio/")
 _CREDENTIAL_NAMES: Final = (
     ("ALIBABA_CLOUD_ACCESS_KEY_ID", "accessKeyID"),
     ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "accessKeySecret"),
@@ -99,7 +99,8 @@ class Worker:
                 )
                 self._finish(initializer(context))  # an async one is awaited; the value is ignored
         except LoadError as error:
-            logging.getLogger().error(str(error.details()))  # FC logs these as a dict (spec 5.A)
+            # As a dict, and without a traceback (spec 5.A).
+            logging.getLogger().error(str(error.details()))  # noqa: TRY400
             body = error.body()
             answer = _failed(
                 m.STATUS_RAISED, error.error_type, error.error_message, error.traceback

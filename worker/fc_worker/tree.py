@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Final
 
 _PF_EXITING: Final = 0x4
-_HAS_CHILDREN_FILES: Final = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110
+_HAS_CHILDREN_FILES: Final = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
 def children(pid: int) -> list[int]:

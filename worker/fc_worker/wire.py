@@ -30,7 +30,9 @@ MAX_HEADER_KEYS: Final = 64
 SMALL_PART_BYTES: Final = 4096
 
 PLAIN: Final = 1  # in a RESULT without headers: it returned; the other bits are microseconds
-LIFT_AFFINITY: Final = 1  # in an INVOKE: the caller borrowed the worker's CPU mask; put it back first
+LIFT_AFFINITY: Final = (
+    1  # in an INVOKE: the caller borrowed the worker's CPU mask; put it back first
+)
 
 
 class Kind(IntEnum):

@@ -251,7 +251,7 @@ def environment_of(config: m.WorkerConfig) -> dict[str, str]:
 
 def boot_code(statement: str) -> str:
     """``python -c`` text that finds this package wherever it is, and leaves sys.path as it was."""
-    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return (
         f"import sys; path = {home!r}; fresh = path not in sys.path; "
         f"fresh and sys.path.insert(0, path); import fc_worker.zygote; "

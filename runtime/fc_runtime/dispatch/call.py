@@ -8,12 +8,13 @@ Joins the three that know something: `Exchange` what bytes mean, `Watch` what mu
 import time
 from typing import Any, Final
 
+from fc_worker import messages as m
+from fc_worker.wire import WireError
+
 from fc_runtime.dispatch.channel import Channel
 from fc_runtime.dispatch.exchange import Exchange
 from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import PERIOD_MS, Ending, Guarded, Watch
-from fc_worker import messages as m
-from fc_worker.wire import WireError
 
 ROOMY_NS: Final = 2_000_000
 

@@ -11,7 +11,7 @@ from fc_runtime.dispatch.watch import Ending
 
 
 async def drive(call: Call) -> Ending:
-    """Carry *call* to its end. Anything it raises, cancellation too, leaves the instance unusable."""
+    """Carry *call* to its end. Whatever it raises, cancellation too, spoils the instance."""
     channel = call.channel
     exchange = call.exchange
     loop = asyncio.get_running_loop()

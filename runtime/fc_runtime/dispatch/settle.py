@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from fc_worker import messages as m
+
 from fc_runtime.dispatch.call import Call
 from fc_runtime.dispatch.watch import Ending
 from fc_runtime.outcome import (
@@ -23,7 +25,6 @@ from fc_runtime.outcome import (
     TimedOut,
     Usage,
 )
-from fc_worker import messages as m
 
 MiB: Final = 1024 * 1024
 _RUNTIME_FRAME: Final = re.compile(r'^  File ".*/fc_worker/\w+\.py", line ')

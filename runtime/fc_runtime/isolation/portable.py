@@ -13,9 +13,9 @@ from contextlib import suppress
 from typing import Final
 
 import psutil
+from fc_worker import tree
 
 from fc_runtime.isolation.tiers import Reading
-from fc_worker import tree
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -81,7 +81,7 @@ class Portable:
 
 def _rss(pid: int) -> int:
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 (half the time of Path)
+        with open(f"/proc/{pid}/statm", "rb") as file:
             return int(file.read().split()[1]) * _PAGE_BYTES
     except (OSError, IndexError):
         return 0

@@ -20,8 +20,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support import oss_server
 from support.oss_server import OssServer, Seen, crc64
 

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from fc_worker import respond
 from fc_worker.respond import TEXT_BYTES, Failure, encode, failure_of, platform_body
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 # -- values ----------------------------------------------------------------------------------------
 
