@@ -347,7 +347,7 @@ def test_handlers_inherit_no_descriptor_of_the_host(
     """Not even one that the host has made inheritable."""
     readable, writable = os.pipe()
     os.set_inheritable(writable, True)
-    secret = os.readlink(f"/proc/self/fd/{writable}")
+    secret = str(Path(f"/proc/self/fd/{writable}").readlink())
     try:
         with Runtime() as runtime:
             runtime.register("fds", code=runtime_folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from fc_runtime import AsyncRuntime, Crashed, CrashedError, Function, Runtime, RuntimeClosedError
-from support.stage import Gate, Recorder, until, wait_gone
+from support.stage import Gate, Recorder, open_descriptors, until, until_in_loop, wait_gone
 
 PROMPT_S = 1.0
 
@@ -75,30 +75,41 @@ def test_leaving_with_waits_for_what_is_running(gated: Function, gate: Gate) -> 
 
 def test_leaving_with_by_an_exception(gated: Function, gate: Gate) -> None:
     """An ordinary exception passes through, and running calls are still waited for."""
-    with pytest.raises(LookupError, match="mine"), Runtime() as runtime:
-        runtime.register(gated)
-        future = runtime.submit("gated", gate.event())
-        gate.entered()
-        threading.Timer(0.1, gate.let).start()
-        raise LookupError("mine")
+    futures = []
 
-    assert future.result().ok
+    def leave() -> None:
+        with Runtime() as runtime:
+            runtime.register(gated)
+            futures.append(runtime.submit("gated", gate.event()))
+            gate.entered()
+            threading.Timer(0.1, gate.let).start()
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        leave()
+    assert futures[0].result().ok
     assert alone()
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_leaving_with_in_a_hurry(gated: Function, gate: Gate, kind: type[BaseException]) -> None:
     """Ctrl-C and sys.exit wait for nobody: what runs is killed, its caller told."""
-    with pytest.raises(kind), Runtime() as runtime:
-        runtime.register(gated)
-        future = runtime.submit("gated", gate.event(), check=False)
-        gate.entered()
-        before = time.monotonic()
-        raise kind
+    futures = []
+    left_at = []
 
-    assert time.monotonic() - before < PROMPT_S
-    assert Crashed is type(future.result().outcome)
-    assert "closed" in future.result().outcome.reason
+    def leave() -> None:
+        with Runtime() as runtime:
+            runtime.register(gated)
+            futures.append(runtime.submit("gated", gate.event(), check=False))
+            gate.entered()
+            left_at.append(time.monotonic())
+            raise kind
+
+    with pytest.raises(kind):
+        leave()
+    assert time.monotonic() - left_at[0] < PROMPT_S
+    assert Crashed is type(futures[0].result().outcome)
+    assert "closed" in futures[0].result().outcome.reason
     assert alone()
 
 
@@ -307,14 +318,16 @@ def test_close_from_a_callback(gated: Function) -> None:
 def test_a_dropped_runtime_ends_its_processes(gated: Function, how: str) -> None:
     """Nobody called close: when it is collected, wherever that happens, all of it goes."""
 
-    class Collector(Recorder):
-        """Collects garbage in the supervisor's own thread."""
+    class Collector:
+        """A log that collects garbage: `instance.exited` is told in the supervisor's own thread."""
 
-        def _note(self, level: str, event: str, fields: dict) -> None:
+        def debug(self, event: str, **fields: object) -> None:
             if event == "instance.exited":
                 gc.collect()
 
-    descriptors = len(os.listdir("/proc/self/fd"))
+        info = warning = debug
+
+    descriptors = open_descriptors()
     gc.disable()
     try:
         runtime = Runtime(log=Collector())
@@ -334,17 +347,17 @@ def test_a_dropped_runtime_ends_its_processes(gated: Function, how: str) -> None
         gc.enable()
 
     until(alone, PROMPT_S)
-    until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, PROMPT_S)
+    until(lambda: open_descriptors() <= descriptors, PROMPT_S)
 
 
 def test_a_dropped_runtime_that_did_nothing(handlers: Path) -> None:
     """Its descriptors are closed at once, in the thread that drops it."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     runtime = Runtime()
     runtime.register("f", code=handlers / "gate")
     del runtime
 
-    assert before == len(os.listdir("/proc/self/fd"))
+    assert before == open_descriptors()
 
 
 def test_a_runtime_in_use_is_not_dropped(gated: Function, gate: Gate) -> None:
@@ -415,8 +428,7 @@ def test_a_loop_that_ends_during_a_start(gated: Function, capfd: pytest.CaptureF
     async def main() -> None:
         await runtime.register(gated)
         runtime.submit("gated", b"{}")
-        while not serving(runtime):
-            await asyncio.sleep(0)
+        await until_in_loop(lambda: serving(runtime))
 
     asyncio.run(main())
     before = time.monotonic()
@@ -467,9 +479,7 @@ def test_leaving_a_map_early(gated: Function, gate: Gate) -> None:
             assert result.ok
             break
         await results.aclose()
-        while len(asyncio.all_tasks()) > 1:
-            await asyncio.sleep(0)
-        await asyncio.to_thread(until, lambda: not serving(runtime))
+        await until_in_loop(lambda: len(asyncio.all_tasks()) == 1 and not serving(runtime))
         return waiting(runtime)
 
     assert 0 == in_asyncio(scene, gated)

@@ -40,11 +40,13 @@ def left(host: Program) -> list[int]:
         "runtime = made(); runtime.invoke('who'); sys.exit(0)",
         "with made() as runtime: runtime.invoke('who')",
         "with made() as runtime: sys.exit(runtime.invoke('who').ok - 1)",
-        ("runtime = AsyncRuntime()\n"
-        "async def main():\n"
-        "    await runtime.register('who', code=HANDLERS + '/gate', handler='index.whoami')\n"
-        "    await runtime.invoke('who')\n"
-        "asyncio.run(main())"),
+        (
+            "runtime = AsyncRuntime()\n"
+            "async def main():\n"
+            "    await runtime.register('who', code=HANDLERS + '/gate', handler='index.whoami')\n"
+            "    await runtime.invoke('who')\n"
+            "asyncio.run(main())"
+        ),
         "threading.Thread(target=lambda: made().invoke('who')).start()",
         "runtime = made(); runtime.close(); del runtime",
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from fc_runtime import AsyncRuntime, OverloadedError, Runtime
-from support.stage import Gate, until
+from support.stage import Gate, until, until_in_loop
 
 
 @pytest.fixture
@@ -136,8 +136,7 @@ def test_who_leaves_the_queue_is_not_served(single: Runtime, handlers: Path, gat
             await asyncio.to_thread(gate.entered)
             gone = runtime.submit("single", gate.event("gone"))
             stays = runtime.submit("single", gate.event("stays"))
-            while waiting(runtime) < 2:
-                await asyncio.sleep(0)
+            await until_in_loop(lambda: waiting(runtime) == 2)
             gone.cancel()
             await asyncio.wait([gone])
             left = waiting(runtime)

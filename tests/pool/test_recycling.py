@@ -124,5 +124,5 @@ def test_a_crash_loop_backs_off(runtime: Runtime, handlers: Path, births: Path) 
         seen.append(recorder.of("instance.exited")[-1]["at"])
     pauses = [after - before for before, after in itertools.pairwise(seen)]
 
-    assert pauses[1] > 1.5 * pauses[0]
-    assert pauses[2] > 1.5 * pauses[1]
+    assert pauses[0] < pauses[1] < pauses[2]
+    assert pauses[2] > 2 * pauses[0]

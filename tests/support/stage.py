@@ -5,6 +5,7 @@ Everything here waits on an event (a fifo, a condition, a pidfd). `until` polls,
 where the kernel has no event to offer: for other people's processes, mostly.
 """
 
+import asyncio
 import json
 import os
 import select
@@ -31,6 +32,14 @@ def until(condition: Callable[[], Any], within_s: float = WITHIN_S, *, what: str
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {what or condition}"
         time.sleep(0.005)
     return value
+
+
+async def until_in_loop(condition: Callable[[], Any], within_s: float = WITHIN_S) -> None:
+    """As `until`, letting the loop turn meanwhile, and looking after each turn."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s:g} s: {condition}"
+        await asyncio.sleep(0)
 
 
 def wait_gone(pid: int, within_s: float = WITHIN_S) -> bool:
@@ -72,8 +81,8 @@ class Gate:
         poller = select.poll()
         poller.register(self._entered, select.POLLIN)
         while b"\n" not in self._heard:
-            left = deadline - time.monotonic()
-            assert left > 0 and poller.poll(left * 1000), "nobody came to the gate"
+            left_s = max(0.0, deadline - time.monotonic())
+            assert poller.poll(left_s * 1000), "nobody came to the gate"
             self._heard += os.read(self._entered, 4096)
         line, _, self._heard = self._heard.partition(b"\n")
         label, pid = line.decode().split()
@@ -175,8 +184,8 @@ class Program:
         poller = select.poll()
         poller.register(self.process.stdout, select.POLLIN)
         while b"\n" not in self._heard:
-            left = deadline - time.monotonic()
-            assert left > 0 and poller.poll(left * 1000), "the program says nothing"
+            left_s = max(0.0, deadline - time.monotonic())
+            assert poller.poll(left_s * 1000), "the program says nothing"
             data = os.read(self.process.stdout.fileno(), 4096)
             assert data, f"the program ended: {self.process.communicate()[1].decode()}"
             self._heard += data
@@ -207,12 +216,16 @@ class Program:
 def marked(mark: str) -> list[int]:
     """Pids of all processes with *mark* in their environment, zombies not counted."""
     found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with suppress(OSError):
-                if mark.encode() in Path(f"/proc/{name}/environ").read_bytes():
-                    found.append(int(name))
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
     return found
+
+
+def open_descriptors() -> int:
+    """How many this process has."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @pytest.fixture
