@@ -21,10 +21,12 @@ from fc_runtime.errors import (
 )
 from fc_runtime.function import Function
 from fc_runtime.outcome import Result
+from fc_runtime.pool import nursery
 from fc_runtime.pool.core import NOTHING, Core, close_dropped
 from fc_runtime.pool.events import SILENCE, Log
+from fc_runtime.pool.grants import Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
-from fc_runtime.pool.pool import Grant, Leave, Pool, Waiter
+from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.request import Request
 from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
 from fc_runtime.pool.warm import SMALL_BYTES, try_warm
@@ -143,7 +145,7 @@ class Runtime:
         most = pool.function.max_instances
         if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most:
             raise InvalidFunctionError("n", n, f"from 1 to max_instances, {most}")
-        failure = pool.wait_until_warm(n, pool.function.initialization_timeout + 10.0)
+        failure = nursery.wait_until_warm(pool, n, pool.function.initialization_timeout + 10.0)
         if failure is not None:
             failure.raise_for_outcome()
 
@@ -342,7 +344,7 @@ class Runtime:
 def start(pool: Pool) -> Instance:
     """A new instance for the caller, whose place is kept; freed again if there is no room."""
     try:
-        return pool.start_instance()
+        return nursery.start_instance(pool)
     except BaseException:
         pool.cancel_start()
         raise

@@ -194,6 +194,37 @@ assert os.waitpid(pid, 0)[1] == 0
     )
 
 
+def test_a_fork_while_a_first_process_is_started(program: Callable[..., Program]) -> None:
+    """
+    A child forked at any moment of a first start, that lives on: the start does not wait for it,
+    as it would if the child held a copy of the pipe that tells of the exec.
+    """
+    forking(
+        program,
+        """
+import time
+children = []
+reading, writing = os.pipe()
+for number in range(20):
+    name = f"first-{number}"
+    runtime.register(name, code=HANDLERS + "/gate", handler="index.echo")
+    future = runtime.submit(name, b"x")
+    time.sleep(number * 0.0003)
+    children.append(os.fork())
+    if children[-1] == 0:
+        os.close(writing)
+        os.read(reading, 1)
+        os._exit(0)
+    assert future.result(5).ok
+    runtime.unregister(name)
+os.close(reading)
+os.close(writing)
+for pid in children:
+    assert os.waitpid(pid, 0)[1] == 0
+""",
+    )
+
+
 def test_closing_while_a_forked_child_lives(program: Callable[..., Program]) -> None:
     """close() does not wait for the child, which holds nothing that our processes wait on."""
     forking(

@@ -34,7 +34,6 @@ SYNC_VERBS = {
 }
 MOST_LINES = 300
 LONGER = {  # up to so many lines, and why they are not two files
-    "pool/pool.py": (700, "all that may be decided under a pool's one lock"),
     "pool/supervisor.py": (350, "all that happens on the supervisor's one thread"),
     "pool/core.py": (400, "what all pools of a runtime share, from making to closing them"),
     "runtime.py": (400, "the public face: a third of it is its documentation"),

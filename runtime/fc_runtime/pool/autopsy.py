@@ -10,12 +10,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from fc_worker import messages as m
+from fc_worker.tree import is_exiting
+
 from fc_runtime.dispatch.call import Call
 from fc_runtime.dispatch.settle import readable_stack
 from fc_runtime.dispatch.watch import Ending
 from fc_runtime.pool.instance import Exit, Instance
-from fc_worker import messages as m
-from fc_worker.tree import is_exiting
 
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core

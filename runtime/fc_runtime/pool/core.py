@@ -20,6 +20,8 @@ import weakref
 from pathlib import Path
 from typing import Any, Final
 
+from fc_worker import messages as m
+
 from fc_runtime import code_package
 from fc_runtime.credentials import Credentials, Renewing
 from fc_runtime.dispatch.placement import Placer
@@ -31,15 +33,14 @@ from fc_runtime.errors import (
 )
 from fc_runtime.function import Function, positive_seconds
 from fc_runtime.isolation import tiers
-from fc_runtime.outcome import Result, name_of_kind
-from fc_runtime.pool import serving
+from fc_runtime.outcome import name_of_kind
+from fc_runtime.pool import nursery
 from fc_runtime.pool.events import Log
-from fc_runtime.pool.instance import Instance
-from fc_runtime.pool.pool import Leave, Pool
+from fc_runtime.pool.grants import Leave
+from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.request import Request, request_headers
 from fc_runtime.pool.supervisor import GONE_WITHIN_S, STUCK_S, Supervisor
 from fc_runtime.pool.threads import Threads
-from fc_worker import messages as m
 
 SUBMIT_THREADS: Final = 64
 LOOK_AGAIN_S: Final = 0.05
@@ -114,9 +115,9 @@ class Core:
                 self._old_pools.add(old)
         was_warm = False
         if old is not None:
-            was_warm = old.snapshot()["processes"] > 0
+            was_warm = old.roster.snapshot()["processes"] > 0
             old.close(Leave.MOVED)
-        pool.warm(max(function.min_instances, int(was_warm)))
+        nursery.warm(pool, max(function.min_instances, int(was_warm)))
 
     def unregister(self, name: str) -> None:
         with self._lock:
@@ -192,9 +193,6 @@ class Core:
         headers[m.TIMEOUT_NS] = timeout_ns = int(limit_s * 1e9)
         return Request(pool, body, headers, request_id, timeout_ns)
 
-    def warm_up(self, pool: Pool) -> tuple[Instance | None, Result | None]:
-        return serving.warm_up(self, pool)
-
     # -- ending --------------------------------------------------------------------------------
 
     def close(self, drain_s: float | None) -> None:
@@ -217,21 +215,21 @@ class Core:
         for pool in pools:
             pool.close(Leave.CLOSED)
         for pool in pools:
-            pool.wait_until_unused(max(0.0, until - time.monotonic()))
+            pool.roster.wait_until_unused(max(0.0, until - time.monotonic()))
         last = time.monotonic() + GONE_WITHIN_S
         for pool in pools:
             while True:
-                for instance in pool.live_instances():
+                for instance in pool.roster.live_instances():
                     self.supervisor.kill_tree(instance)
                     if instance.channel.pid is None and time.monotonic() > last - PATIENCE_S:
                         instance.zygote.kill()  # stuck in a preload
                 # One that is being forked just now cannot be killed yet: look again.
-                if pool.wait_until_empty(LOOK_AGAIN_S) or time.monotonic() > last:
+                if pool.roster.wait_until_empty(LOOK_AGAIN_S) or time.monotonic() > last:
                     break
         for pool in pools:
-            pool.hang_up_zygote()
+            pool.keeper.hang_up()
         # One whose instances are all gone leaves at once, unless it is stuck in a preload.
-        busy = any(pool.live_instances() for pool in pools)
+        busy = any(pool.roster.live_instances() for pool in pools)
         self.supervisor.wait_for_zygotes(max(STUCK_S, last - time.monotonic()) if busy else STUCK_S)
         with self._ending:  # two may close at the same time, the second in more of a hurry
             if not self._ended:
@@ -268,7 +266,7 @@ class Core:
             "survivors": self.supervisor.survivors,
             "functions": {
                 name: {
-                    **pool.snapshot(),
+                    **pool.roster.snapshot(),
                     "invocations": pool.counts.invocations,
                     "cold_starts": pool.counts.cold_starts,
                     "refused": pool.counts.refused,

@@ -12,12 +12,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from fc_worker import messages as m
+from fc_worker.wire import Decoder, Frame
+
 from fc_runtime.dispatch.channel import Channel
 from fc_runtime.dispatch.watch import LOG_BYTES
 from fc_runtime.pool import lifecycle
 from fc_runtime.pool.lifecycle import State, Trigger
-from fc_worker import messages as m
-from fc_worker.wire import Decoder, Frame
 
 if TYPE_CHECKING:
     from fc_runtime.pool.pool import Pool

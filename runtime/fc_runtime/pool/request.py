@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from fc_worker import messages as m
+
 from fc_runtime.credentials import Credentials
 from fc_runtime.outcome import Result, Usage
-from fc_worker import messages as m
 
 if TYPE_CHECKING:
     from fc_runtime.pool.pool import Pool
@@ -38,9 +39,21 @@ class Request:
 def request_headers(request_id: str, credentials: Credentials | None) -> dict[str, Any]:
     headers: dict[str, Any] = {m.REQUEST_ID: request_id}
     if credentials is not None:
-        headers[m.CREDENTIALS] = (
-            credentials.access_key_id,
-            credentials.access_key_secret,
-            credentials.security_token,
-        )
+        headers[m.CREDENTIALS] = _as_sent(credentials)
     return headers
+
+
+def fixed_headers(credentials: Credentials | None, timeout_ns: int) -> dict[str, Any]:
+    """The headers of an invocation, all but its id."""
+    headers: dict[str, Any] = {m.TIMEOUT_NS: timeout_ns}
+    if credentials is not None:
+        headers[m.CREDENTIALS] = _as_sent(credentials)
+    return headers
+
+
+def _as_sent(credentials: Credentials) -> tuple[str, str, str | None]:
+    return (
+        credentials.access_key_id,
+        credentials.access_key_secret,
+        credentials.security_token,
+    )

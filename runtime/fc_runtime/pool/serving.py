@@ -9,22 +9,20 @@ verification, whenever the ending is not ANSWERED.
 import time
 from typing import TYPE_CHECKING, Final
 
+from fc_worker import messages as m, wire
+
 from fc_runtime.dispatch import settle
 from fc_runtime.dispatch.call import Call
-from fc_runtime.dispatch.drive_sync import drive
 from fc_runtime.dispatch.exchange import Exchange
 from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import Ending, Guarded
-from fc_runtime.errors import OverloadedError
 from fc_runtime.outcome import Outcome, Result, Usage
 from fc_runtime.pool import autopsy
 from fc_runtime.pool.instance import Instance
-from fc_runtime.pool.request import Request, request_headers
-from fc_worker import messages as m, wire
+from fc_runtime.pool.request import Request
 
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
-    from fc_runtime.pool.pool import Pool
 
 STARTS: Final = 3  # tries, when a zygote dies under a start
 _EVENTS: Final = {ending: f"invocation.{ending.name.lower()}" for ending in Ending}
@@ -294,24 +292,3 @@ def hold(core: "Core", request: Request, instance: Instance, *, cold: bool) -> S
         else:
             request.pool.abandon(instance)
         raise
-
-
-def warm_up(core: "Core", pool: "Pool") -> tuple[Instance | None, Result | None]:
-    """
-    Start and initialise an instance in nobody's time: it, or why it would not come up.
-
-    Raises OverloadedError if the host has no room for it.
-    """
-    function = pool.function
-    request_id = core.new_request_id()
-    headers = request_headers(request_id, core.credentials_of(function))
-    request = Request(pool, b"", headers, request_id, int(function.timeout * 1e9))
-    for _ in range(STARTS):
-        serving = Serving(core, request, pool.start_instance(), cold=True, invoke=False)
-        ending = drive(serving.call)
-        try:
-            failure = serving.conclude_warm_up(ending)
-        except Declined:
-            continue
-        return (serving.instance, None) if failure is None else (None, failure)
-    raise OverloadedError(f"{function.name}: no process would start")

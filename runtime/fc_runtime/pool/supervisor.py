@@ -19,6 +19,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from fc_worker import messages as m
+
 from fc_runtime.errors import InternalError
 from fc_runtime.isolation.tiers import Isolation
 from fc_runtime.pool.events import EXPECTED_STOPS, Log
@@ -26,7 +28,6 @@ from fc_runtime.pool.instance import Exit, Instance
 from fc_runtime.pool.lifecycle import State
 from fc_runtime.pool.threads import Threads
 from fc_runtime.pool.zygote import Zygote
-from fc_worker import messages as m
 
 GONE_WITHIN_S: Final = 5.0  # a killed tree that is not gone by then is reported, not waited for
 STUCK_S: Final = 1.0  # for a zygote to fork, when all the time for a start is over already
@@ -95,14 +96,14 @@ class Supervisor:
         return ending
 
     def kill_tree(self, instance: Instance) -> None:
-        """Signal everybody in it, unless it has ended. Its descriptors cannot be closed meanwhile."""
+        """Signal everybody in it, unless it has ended. Its descriptors stay open meanwhile."""
         with instance.guard:
             channel = instance.channel
             if not instance.disposed and channel.pid is not None and not instance.exited.is_set():
                 self.isolation.kill_tree(channel.pid, channel.pidfd)
 
     def wait_for_exit(self, instance: Instance) -> Exit | None:
-        """Until the zygote has reported its exit, or the pidfd where there is no zygote any more."""
+        """Until the zygote has reported its exit, or the pidfd, where the zygote has gone."""
         until = time.monotonic() + GONE_WITHIN_S
         while not instance.exited.wait(0.05):  # the zygote may go at any moment, and say nothing
             if instance.zygote.gone and instance.channel.process_ended():

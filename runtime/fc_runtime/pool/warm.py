@@ -12,14 +12,15 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from fc_worker import messages as m, wire
+from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
+
 from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import FIRST_MS
 from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.request import Request
 from fc_runtime.pool.serving import Serving
-from fc_worker import messages as m, wire
-from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
 
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core

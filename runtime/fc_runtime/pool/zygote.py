@@ -20,11 +20,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgpack
-
 import fc_worker
-from fc_runtime.errors import InternalError, OverloadedError
+import msgpack
 from fc_worker import messages as m
+
+from fc_runtime.errors import InternalError, OverloadedError
 
 if TYPE_CHECKING:
     from fc_runtime.pool.instance import Instance
@@ -51,30 +51,8 @@ class Zygote:
         self.ended = threading.Event()
         self.thread_source: str | None = None
         packed = msgpack.packb({m.OP: m.CONFIGURE, "config": config.to_map()})
-        host_pidfd = -1
-        ours, theirs = _socket_pair()
-        try:
-            host_pidfd = _above_standard(os.pidfd_open(os.getpid()))
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-W", "ignore", "-c", _BOOT),
-                    *(str(theirs.fileno()), str(host_pidfd)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL if not _debug() else None,
-                cwd="/",
-                env=_environment(config),
-                pass_fds=(theirs.fileno(), host_pidfd),
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            raise OverloadedError(f"cannot start a process: {error}") from error
-        finally:
-            theirs.close()
-            if host_pidfd >= 0:
-                os.close(host_pidfd)
+        with _starting:
+            process, ours = _start(config)
         self.pid = process.pid
         process.returncode = 0  # reaped here, by its pid: Popen shall neither do it nor complain
         try:
@@ -181,6 +159,45 @@ class Zygote:
 
     def _send(self, message: dict[str, Any], descriptors: Sequence[int]) -> None:
         socket.send_fds(self._socket, [msgpack.packb(message)], list(descriptors))
+
+
+_starting: Final = threading.RLock()
+# A fork of the host in the middle of a start would leave its child with the pipe on which Popen
+# waits for the exec, and with the zygote's end of the socket: it has to wait for those few ms.
+os.register_at_fork(
+    before=_starting.acquire,
+    after_in_parent=_starting.release,
+    after_in_child=_starting.release,
+)
+
+
+def _start(config: m.WorkerConfig) -> "tuple[subprocess.Popen[bytes], socket.socket]":
+    """The process, and our end of its control socket. Raises OverloadedError."""
+    host_pidfd = -1
+    ours, theirs = _socket_pair()
+    try:
+        host_pidfd = _above_standard(os.pidfd_open(os.getpid()))
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-W", "ignore", "-c", _BOOT),
+                *(str(theirs.fileno()), str(host_pidfd)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if not _debug() else None,
+            cwd="/",
+            env=_environment(config),
+            pass_fds=(theirs.fileno(), host_pidfd),
+            start_new_session=True,
+        )
+    except OSError as error:
+        ours.close()
+        raise OverloadedError(f"cannot start a process: {error}") from error
+    finally:
+        theirs.close()
+        if host_pidfd >= 0:
+            os.close(host_pidfd)
+    return process, ours
 
 
 def _socket_pair() -> tuple[socket.socket, socket.socket]:

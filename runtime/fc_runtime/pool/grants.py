@@ -1,0 +1,48 @@
+"""
+What passes between a pool and its callers: what one may be given, who may be given it later, and
+what is counted of it all. Values and one protocol; nothing here decides, locks or waits.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol, TypeAlias
+
+from fc_runtime.outcome import Outcome, Result
+from fc_runtime.pool.instance import Instance
+
+
+class Leave(Enum):
+    """What a caller may be given instead of an instance."""
+
+    START = auto()  # start one yourself: a place is kept for you
+    MOVED = auto()  # the function was registered anew: ask its new pool
+    CLOSED = auto()
+
+
+Grant: TypeAlias = Instance | Leave | Result  # a Result: why no instance would start
+
+
+class Waiter(Protocol):
+    """A caller in the queue. Touched only under the pool's lock."""
+
+    grant: Grant | None
+
+    def offer(self, grant: Grant) -> bool:
+        """Take it; False if the caller has given up."""
+        ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What `Runtime.stats` tells of one function, since it was registered."""
+
+    invocations: int = 0
+    cold_starts: int = 0
+    refused: int = 0
+    late_bytes: int = 0  # written between two invocations, by threads of the handler
+    outcomes: dict[type, int] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome, *, cold: bool) -> None:
+        self.invocations += 1
+        self.cold_starts += cold
+        self.outcomes[type(outcome)] = self.outcomes.get(type(outcome), 0) + 1

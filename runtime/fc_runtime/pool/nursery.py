@@ -1,0 +1,169 @@
+"""
+Who comes up: instances started for a caller, and standbys started in nobody's time.
+
+A standby is decided on under the roster's lock, where it is counted in `warming`, and started on
+a `background` thread; a caller, under the lock, has no time to start even a thread, so a top-up
+goes by way of the supervisor. Whoever is counted is taken off again by `_warm_one`, whatever came
+of it. Who leaves, and when, is not decided here.
+"""
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from fc_runtime.dispatch.drive_sync import drive
+from fc_runtime.errors import OverloadedError, RuntimeClosedError
+from fc_runtime.outcome import Result
+from fc_runtime.pool import undertaker
+from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.lifecycle import Trigger
+from fc_runtime.pool.request import Request, request_headers
+from fc_runtime.pool.serving import STARTS, Declined, Serving
+
+if TYPE_CHECKING:
+    from fc_runtime.pool.pool import Pool
+
+TRIES: Final = 3  # to have instances up that die as soon as they are
+
+
+def start_instance(pool: "Pool") -> Instance:
+    """A new instance, being forked. Raises OverloadedError if the host has no room for it."""
+    core = pool.core
+    for _ in range(STARTS):
+        zygote = pool.keeper.running()
+        try:
+            instance = Instance(core.next_id(), pool, zygote, core.max_response_bytes)
+        except (ConnectionResetError, BrokenPipeError):
+            zygote.ended.wait(1.0)
+            continue  # it has just ended: the next one is fresh
+        except OSError as error:
+            raise OverloadedError(f"cannot start an instance: {error}") from error
+        with pool.roster.lock:
+            pool.roster.live.add(instance)
+            pool.roster.asleep = False
+        return instance
+    raise OverloadedError(f"{pool.function.name}: its zygote keeps dying")
+
+
+def warm_up(pool: "Pool") -> tuple[Instance | None, Result | None]:
+    """
+    Start and initialise an instance in nobody's time: it, or why it would not come up.
+
+    Raises OverloadedError if the host has no room for it.
+    """
+    core = pool.core
+    function = pool.function
+    request_id = core.new_request_id()
+    headers = request_headers(request_id, core.credentials_of(function))
+    request = Request(pool, b"", headers, request_id, int(function.timeout * 1e9))
+    for _ in range(STARTS):
+        serving = Serving(core, request, start_instance(pool), cold=True, invoke=False)
+        ending = drive(serving.call)
+        try:
+            failure = serving.conclude_warm_up(ending)
+        except Declined:
+            continue
+        return (serving.instance, None) if failure is None else (None, failure)
+    raise OverloadedError(f"{function.name}: no process would start")
+
+
+def warm(pool: "Pool", count: int) -> None:
+    """Have *count* instances ready, in a while; `wait_until_warm` waits for them."""
+    with pool.roster.lock:
+        missing = pool.roster.missing_of(count)
+        pool.roster.warming += missing
+    _start_standbys(pool, missing)
+
+
+def wait_until_warm(pool: "Pool", count: int, within_s: float) -> Result | None:
+    """
+    Until *count* instances are there, or one failed to come up: then why.
+
+    Raises what kept one from being tried: OverloadedError, or what a credentials callable did.
+    """
+    until = time.monotonic() + within_s
+    name = pool.function.name
+    roster = pool.roster
+    setbacks = roster.setbacks
+    with roster.lock:
+        troubles = setbacks.troubles
+        known = setbacks.known_failure(time.monotonic_ns())
+    if known is not None:
+        return known
+    for _ in range(TRIES):
+        warm(pool, count)
+        with roster.changed:
+            roster.changed.wait_for(
+                lambda: roster.is_up(count) or roster.end is not None or not roster.warming,
+                max(0.0, until - time.monotonic()),
+            )
+            if roster.end is not None:
+                raise RuntimeClosedError(f"{name} was unregistered meanwhile")
+            if roster.is_up(count):
+                return None
+            trouble = setbacks.trouble_since(troubles)
+            if isinstance(trouble, Exception):
+                raise trouble
+            if trouble is not None:
+                return trouble
+            if roster.warming:
+                raise OverloadedError(f"not warm within {within_s:g} s")
+        # It came up and is gone again.
+    raise OverloadedError(f"{name}: its instances do not stay up")
+
+
+def plan_top_up(pool: "Pool") -> None:
+    """Under the lock: have started what is missing, as soon as that makes sense."""
+    roster = pool.roster
+    if not roster.top_up_planned and roster.missing() > 0:
+        roster.top_up_planned = True
+        pool.core.supervisor.after(roster.setbacks.delay_s, partial(_top_up, pool))
+
+
+def _top_up(pool: "Pool") -> None:
+    with pool.roster.lock:
+        pool.roster.top_up_planned = False
+        missing = pool.roster.missing()
+        pool.roster.warming += missing
+    _start_standbys(pool, missing)
+
+
+def _start_standbys(pool: "Pool", count: int) -> None:
+    for _ in range(count):
+        pool.core.supervisor.background.run(partial(_warm_one, pool))
+
+
+def _warm_one(pool: "Pool") -> None:
+    """On a background thread: start one and put it on the stack."""
+    instance: Instance | None = None
+    trouble: Result | Exception | None = None
+    try:
+        instance, trouble = warm_up(pool)
+    except Exception as error:  # noqa: BLE001 (no room, or whatever a credentials callable raises)
+        trouble = error
+        pool.core.supervisor.log.warning(
+            "instance.not_started", function=pool.function.name, cause=type(error).__name__
+        )
+    roster = pool.roster
+    keep = False
+    with roster.lock:
+        roster.warming -= 1
+        if instance is not None:
+            instance.advance(Trigger.READY)
+            keep = roster.end is None and not instance.zygote.gone
+            if keep:
+                instance.idle_since_ns = time.monotonic_ns()
+                roster.idle.insert(0, instance)  # unused ones serve last
+                roster.setbacks.note_standby()
+            else:
+                instance.advance(Trigger.STOP)
+        if trouble is not None:
+            roster.setbacks.note_trouble(trouble, time.monotonic_ns())
+        roster.hand_out()
+        undertaker.plan_expiry(pool)
+        if instance is None:
+            plan_top_up(pool)
+        roster.changed.notify_all()
+    if instance is not None and not keep:
+        undertaker.dismiss(instance, "closed")
+    undertaker.leave_if_empty(pool)

@@ -1,0 +1,135 @@
+"""
+Who is idle, who serves, who is coming up, who waits: the state of one pool, under its one lock.
+
+All that is decided from it in one piece is decided while holding `lock`, by whoever needs it
+(`pool`, `nursery`, `undertaker`), in a few list operations; acted on it is outside. Nothing here
+starts, ends or signals anything.
+
+Invariants: `idle` are the `live` instances in state IDLE, the one used last at the end. `serving`
+counts the callers who hold an instance or start one, `warming` the starts in nobody's time; each
+place is freed by who took it. Nobody waits while there is something to give. Once `end` is set,
+nothing is added to `idle`.
+"""
+
+import threading
+import time
+from collections import deque
+
+from fc_runtime.function import Function
+from fc_runtime.pool.grants import Grant, Leave, Waiter
+from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.lifecycle import Trigger
+from fc_runtime.pool.policy import STANDBY, RestartPolicy, ScalingPolicy
+from fc_runtime.pool.setbacks import Setbacks
+
+
+class Roster:
+    __slots__ = (
+        "asleep",
+        "changed",
+        "end",
+        "expiry_planned",
+        "idle",
+        "live",
+        "lock",
+        "max_instances",
+        "scaling",
+        "serving",
+        "setbacks",
+        "top_up_planned",
+        "used_ns",
+        "waiters",
+        "warming",
+    )
+
+    def __init__(self, function: Function) -> None:
+        self.max_instances = function.max_instances
+        self.scaling = ScalingPolicy(function.min_instances, int(function.idle_timeout * 1e9))
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
+        self.idle: list[Instance] = []
+        self.live: set[Instance] = set()  # all that have been begun and are not buried
+        self.serving = 0
+        self.warming = 0
+        self.waiters: deque[Waiter] = deque()
+        self.setbacks = Setbacks(RestartPolicy())
+        self.end: Leave | None = None  # what callers are told since `Pool.close`
+        self.used_ns = 0  # when an instance was last given back
+        self.asleep = False  # out of use: its zygote may go once nobody is left
+        self.top_up_planned = False
+        self.expiry_planned = False
+
+    # -- under the lock ------------------------------------------------------------------------
+
+    def hand_out(self) -> None:
+        """Give what there is to those who wait, in their order."""
+        while self.waiters:
+            grant: Grant
+            if self.end is not None:
+                grant = self.end
+            elif self.serving >= self.max_instances:
+                return
+            elif self.idle:
+                grant = self.idle[-1]
+            elif (failure := self.setbacks.known_failure(time.monotonic_ns())) is not None:
+                grant = failure
+            elif len(self.waiters) > self.warming:
+                grant = Leave.START
+            else:
+                return  # one is coming up for each of them
+            if not self.waiters.popleft().offer(grant):
+                continue
+            if isinstance(grant, Instance):
+                self.idle.pop()
+                grant.advance(Trigger.LEASE)
+                self.serving += 1
+            elif grant is Leave.START:
+                self.serving += 1
+
+    def missing(self) -> int:
+        """How many instances should be started now."""
+        if self.end is not None:
+            return 0
+        warm = time.monotonic_ns() - self.used_ns < self.scaling.idle_ns and self.used_ns > 0
+        wanted = self.scaling.wanted_idle(self.serving, warm=warm)
+        ready = len(self.idle) + self.warming
+        room = self.max_instances + STANDBY - self.serving - ready
+        return max(0, min(wanted - ready, room))
+
+    def missing_of(self, count: int) -> int:
+        """How many to start to have *count* of them, serving ones included."""
+        ready = len(self.idle) + self.serving + self.warming
+        return max(0, min(count, self.max_instances + STANDBY) - ready)
+
+    def is_up(self, count: int) -> bool:
+        return len(self.idle) + self.serving >= count
+
+    def is_deserted(self) -> bool:
+        """Is nobody there, and nobody about to come? Who starts one serves, or warms, by now."""
+        return not (self.live or self.warming or self.serving)
+
+    # -- taking the lock -----------------------------------------------------------------------
+
+    def live_instances(self) -> list[Instance]:
+        with self.lock:
+            return list(self.live)
+
+    def wait_until_unused(self, within_s: float) -> bool:
+        """Is nobody served any more, within that time?"""
+        with self.changed:
+            return self.changed.wait_for(lambda: not self.serving, within_s)
+
+    def wait_until_empty(self, within_s: float) -> bool:
+        with self.changed:
+            return self.changed.wait_for(lambda: not self.live and not self.warming, within_s)
+
+    def snapshot(self) -> dict[str, int]:
+        """As `Runtime.stats` tells it."""
+        with self.lock:
+            return {
+                "idle": len(self.idle),
+                "serving": self.serving,
+                "warming": self.warming,
+                "processes": len(self.live),
+                "waiting": len(self.waiters),
+            }
