@@ -265,7 +265,13 @@ class Runtime:
             else:
                 future.set_result(result)
 
-        self._core.submitted.run(run)
+        core = self._core
+        if core.submitted.backlog >= max(1, core.max_queue):
+            future.set_exception(
+                OverloadedError(f"{name}: {core.submitted.backlog} submitted calls wait already")
+            )
+        else:
+            core.submitted.run(run)
         return future
 
     def map(

@@ -229,3 +229,21 @@ def test_no_descriptor_is_an_overload_and_passes(
     monkeypatch.undo()
     assert echo.invoke("echo", b"x").ok
     until(lambda: echo.stats()["functions"]["echo"]["serving"] == 0)
+
+
+def test_submitted_calls_queue_up_to_a_bound(handlers: Path, gate: Gate) -> None:
+    """`submit` has a bounded queue too: past it the future carries OverloadedError at once."""
+    with Runtime(max_queue=3) as runtime:
+        runtime._core.submitted._most = 1  # one thread for all that is submitted
+        runtime.register("gated", code=handlers / "gate", timeout=30.0)
+        first = runtime.submit("gated", gate.event("first"))
+        gate.entered()
+        waiting = [runtime.submit("gated", gate.event(str(number))) for number in range(3)]
+
+        refused = runtime.submit("gated", gate.event("refused"))
+
+        assert isinstance(refused.exception(timeout=0), OverloadedError)
+        for future in waiting:
+            assert future.cancel()
+        gate.let()
+        assert first.result().ok

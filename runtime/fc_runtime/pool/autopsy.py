@@ -21,7 +21,7 @@ from fc_runtime.pool.instance import Exit, Instance
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
 
-STACK_WITHIN_MS: Final = 10  # for faulthandler to write the first byte
+STACK_WITHIN_MS: Final = 50  # for faulthandler to write the first byte, on a busy machine
 STACK_QUIET_MS: Final = 2  # nothing more for so long: that was all
 STACK_BYTES: Final = 64 * 1024
 

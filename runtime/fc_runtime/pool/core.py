@@ -235,6 +235,7 @@ class Core:
             if not self._ended:
                 self.supervisor.stop()
                 self.supervisor.background.close()
+                self.supervisor.endings.close()
                 self.submitted.close()
                 if self._unpacked is not None:
                     shutil.rmtree(self._unpacked, ignore_errors=True)

@@ -30,4 +30,4 @@ class Silence:
 
 
 SILENCE: Final = Silence()
-EXPECTED_STOPS: Final = frozenset({"closed", "idle", "replaced", "worn_out", "unregistered"})
+EXPECTED_STOPS: Final = frozenset({"closed", "idle", "replaced", "worn_out"})

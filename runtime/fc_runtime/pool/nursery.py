@@ -15,6 +15,7 @@ from fc_runtime.dispatch.drive_sync import drive
 from fc_runtime.errors import OverloadedError, RuntimeClosedError
 from fc_runtime.outcome import Result
 from fc_runtime.pool import undertaker
+from fc_runtime.pool.grants import Leave
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.lifecycle import Trigger
 from fc_runtime.pool.request import Request, request_headers
@@ -88,8 +89,8 @@ def wait_until_warm(pool: "Pool", count: int, within_s: float) -> Result | None:
     with roster.lock:
         troubles = setbacks.troubles
         known = setbacks.known_failure(time.monotonic_ns())
-    if known is not None:
-        return known
+        if known is not None and not roster.is_up(count):
+            return known
     for _ in range(TRIES):
         warm(pool, count)
         with roster.changed:
@@ -97,6 +98,8 @@ def wait_until_warm(pool: "Pool", count: int, within_s: float) -> Result | None:
                 lambda: roster.is_up(count) or roster.end is not None or not roster.warming,
                 max(0.0, until - time.monotonic()),
             )
+            if roster.end is Leave.MOVED:
+                break
             if roster.end is not None:
                 raise RuntimeClosedError(f"{name} was unregistered meanwhile")
             if roster.is_up(count):
@@ -109,7 +112,9 @@ def wait_until_warm(pool: "Pool", count: int, within_s: float) -> Result | None:
             if roster.warming:
                 raise OverloadedError(f"not warm within {within_s:g} s")
         # It came up and is gone again.
-    raise OverloadedError(f"{name}: its instances do not stay up")
+    else:
+        raise OverloadedError(f"{name}: its instances do not stay up")
+    return wait_until_warm(pool.core.pool(name), count, until - time.monotonic())
 
 
 def plan_top_up(pool: "Pool") -> None:
@@ -161,7 +166,7 @@ def _warm_one(pool: "Pool") -> None:
             roster.setbacks.note_trouble(trouble, time.monotonic_ns())
         roster.hand_out()
         undertaker.plan_expiry(pool)
-        if instance is None:
+        if not keep:
             plan_top_up(pool)
         roster.changed.notify_all()
     if instance is not None and not keep:

@@ -149,7 +149,9 @@ class Pool:
                 instance.advance(Trigger.RELEASE)
                 instance.idle_since_ns = now
                 roster.idle.append(instance)
-                roster.setbacks.in_a_row = 0
+                setbacks = roster.setbacks
+                if setbacks.in_a_row and instance.born_ns > setbacks.last_ns:
+                    setbacks.in_a_row = 0
                 if roster.waiters:
                     roster.hand_out()
                 if not roster.expiry_planned:
@@ -177,7 +179,7 @@ class Pool:
             self.lost(instance)
 
         if instance.state is State.LEASED:
-            self.core.supervisor.background.run(end)
+            self.core.supervisor.endings.run(end)
 
     def lost(self, instance: Instance) -> None:
         """Its caller found it dead, or has ended it."""
@@ -230,7 +232,7 @@ class Pool:
             self.core.supervisor.end(instance, "abandoned")
             self.failed_start(instance, None, served=True)
 
-        self.core.supervisor.background.run(end)
+        self.core.supervisor.endings.run(end)
 
     # -- what the supervisor has heard ---------------------------------------------------------
 
@@ -242,7 +244,7 @@ class Pool:
             if state is State.IDLE:
                 roster.idle.remove(instance)
                 instance.advance(Trigger.STOP)
-                roster.setbacks.note_death()
+                roster.setbacks.note_death(time.monotonic_ns())
                 nursery.plan_top_up(self)
                 roster.changed.notify_all()
         if state in (State.IDLE, State.STOPPING):
@@ -259,7 +261,7 @@ class Pool:
                 instance.advance(Trigger.STOP)
                 nursery.plan_top_up(self)
         # Also one that has been told to go: nobody else will hear that it has.
-        self.core.supervisor.background.run(lambda: undertaker.kill(instance, "orphaned"))
+        self.core.supervisor.endings.run(lambda: undertaker.kill(instance, "orphaned"))
 
     # -- the end -------------------------------------------------------------------------------
 

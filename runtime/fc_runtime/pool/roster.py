@@ -90,11 +90,15 @@ class Roster:
         """How many instances should be started now."""
         if self.end is not None:
             return 0
-        warm = time.monotonic_ns() - self.used_ns < self.scaling.idle_ns and self.used_ns > 0
+        warm = self.is_in_use(time.monotonic_ns())
         wanted = self.scaling.wanted_idle(self.serving, warm=warm)
         ready = len(self.idle) + self.warming
         room = self.max_instances + STANDBY - self.serving - ready
         return max(0, min(wanted - ready, room))
+
+    def is_in_use(self, now_ns: int) -> bool:
+        """Has it served within the idle time? Then a standby is worth its memory."""
+        return self.used_ns > 0 and now_ns - self.used_ns < self.scaling.idle_ns
 
     def missing_of(self, count: int) -> int:
         """How many to start to have *count* of them, serving ones included."""

@@ -183,7 +183,7 @@ class Serving:
         self._held = False
         self._let_go()
         pool = self.request.pool
-        self._core.supervisor.background.run(self._end_abandoned)
+        self._core.supervisor.endings.run(self._end_abandoned)
         pool.counts.invocations += 1
 
     # -- the parts -----------------------------------------------------------------------------

@@ -13,14 +13,25 @@ from fc_runtime.pool.policy import RestartPolicy
 
 
 class Setbacks:
-    __slots__ = ("_failure", "_policy", "_retry_at_ns", "_trouble", "in_a_row", "troubles")
+    __slots__ = (
+        "_failure",
+        "_policy",
+        "_retry_at_ns",
+        "_trouble",
+        "in_a_row",
+        "last_ns",
+        "troubles",
+    )
 
     def __init__(self, policy: RestartPolicy) -> None:
         self._policy = policy
         self._failure: Result | None = None
         self._retry_at_ns = 0
         self._trouble: Result | Exception | None = None
-        self.in_a_row = 0  # the pool's `release` sets it back: on the warm path, so not by a call
+        # The pool's `release` sets it back when an instance younger than `last_ns` has served: on
+        # the warm path, so not by a call. An older one says nothing of how starts go now.
+        self.in_a_row = 0
+        self.last_ns = 0
         self.troubles = 0  # since the function was registered
 
     @property
@@ -40,9 +51,10 @@ class Setbacks:
 
     # -- what happened -------------------------------------------------------------------------
 
-    def note_death(self) -> None:
+    def note_death(self, now_ns: int) -> None:
         """An idle instance ended, and nobody had asked it to."""
         self.in_a_row += 1
+        self.last_ns = now_ns
 
     def note_failure(self, failure: Result, now_ns: int) -> None:
         """A start came to this. What did not fail to initialize says nothing of the next start."""
@@ -50,6 +62,7 @@ class Setbacks:
             return
         burst = now_ns < self._retry_at_ns  # begun together with one that failed: counts once
         self.in_a_row += not burst
+        self.last_ns = now_ns
         cause = failure.outcome.cause
         if isinstance(cause, Crashed) and cause.signal is not None and self.in_a_row == 1:
             return  # killed from outside, it may be: no reason to refuse other callers
@@ -61,6 +74,7 @@ class Setbacks:
         """A start in nobody's time failed, or (an exception) could not even be tried."""
         if isinstance(trouble, Exception):
             self.in_a_row += 1
+            self.last_ns = now_ns
         else:
             self.note_failure(trouble, now_ns)
         self._trouble = trouble

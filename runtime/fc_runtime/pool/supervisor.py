@@ -2,7 +2,8 @@
 The one thread that hears from the zygotes, keeps time, and is otherwise asleep.
 
 It reads control sockets and runs what was asked for at an instant; it never waits for a handler,
-never runs user code, and never forks. What takes time goes to `background` threads.
+never runs user code, and never forks. What takes time goes to threads: starts to
+`background`, ends to `endings`.
 """
 
 import heapq
@@ -39,7 +40,8 @@ class Supervisor:
     def __init__(self, isolation: Isolation, log: Log) -> None:
         self.isolation = isolation
         self.log = log
-        self.background = Threads("fc-runtime-background", BACKGROUND_THREADS)
+        self.background = Threads("fc-runtime-background", BACKGROUND_THREADS)  # starts
+        self.endings = Threads("fc-runtime-endings", BACKGROUND_THREADS)  # never behind slow starts
         self.kills = 0
         self.survivors = 0
         self._zygotes: dict[int, Zygote] = {}
@@ -158,7 +160,7 @@ class Supervisor:
             zygote.forget()
 
     def wait_for_zygotes(self, within_s: float) -> None:
-        """Until all zygotes are gone; one that is not in that time, stuck in a preload, is killed."""
+        """Until all zygotes are gone; one stuck in a preload is killed after that time."""
         if self._wait_for_zygotes(within_s):
             return
         with self._lock:

@@ -26,6 +26,11 @@ class Threads:
         self._idle = 0
         self._closed = False
 
+    @property
+    def backlog(self) -> int:
+        """What is queued and has no thread yet."""
+        return len(self._work)
+
     def run(self, work: Callable[[], None]) -> None:
         """Queue *work*, which must not raise."""
         with self._changed:

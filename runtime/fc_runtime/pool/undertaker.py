@@ -36,11 +36,11 @@ def dismiss(instance: Instance, reason: str) -> None:
         if instance.exited.is_set():
             bury(instance)
     else:
-        supervisor.background.run(partial(kill, instance, reason))
+        supervisor.endings.run(partial(kill, instance, reason))
 
 
 def kill(instance: Instance, reason: str) -> None:
-    """End it with its tree, and wait for that. On a background thread."""
+    """End it with its tree, and wait for that. On an `endings` thread."""
     instance.pool.core.supervisor.end(instance, reason)
     bury(instance)
 
@@ -95,7 +95,7 @@ def leave_if_empty(pool: "Pool") -> None:
 def _insist(instance: Instance) -> None:
     if not instance.disposed:
         reason = instance.stop_reason or "closed"
-        instance.pool.core.supervisor.background.run(partial(kill, instance, reason))
+        instance.pool.core.supervisor.endings.run(partial(kill, instance, reason))
 
 
 def _expire(pool: "Pool") -> None:
@@ -105,7 +105,7 @@ def _expire(pool: "Pool") -> None:
     with roster.lock:
         roster.expiry_planned = False
         now = time.monotonic_ns()
-        warm = now - roster.used_ns < scaling.idle_ns
+        warm = roster.is_in_use(now)
         oldest_first = sorted(roster.idle, key=lambda instance: instance.idle_since_ns)
         surplus = scaling.surplus(
             [instance.idle_since_ns for instance in oldest_first], roster.serving, now, warm=warm

@@ -94,7 +94,7 @@ class Zygote:
                 self._send({m.OP: m.REAP, "id": instance.id}, ())
 
     def messages(self) -> list[tuple[dict[str, Any], list[int]]] | None:
-        """What it has said, with descriptors; None once it is gone. The supervisor's thread only."""
+        """What it has said, with descriptors; None once it is gone. Asked by one thread only."""
         heard: list[tuple[dict[str, Any], list[int]]] = []
         while True:
             try:

@@ -96,7 +96,7 @@ def test_what_failed_later_says_nothing_of_starts(setbacks: Setbacks, outcome: O
 
 def test_a_death_in_idleness_delays_the_next_start(setbacks: Setbacks) -> None:
     """But it is nothing to answer callers with."""
-    setbacks.note_death()
+    setbacks.note_death(7)
 
     assert 1.0 == setbacks.delay_s
     assert setbacks.known_failure(NOW_NS) is None
