@@ -15,8 +15,8 @@ from fc_runtime.cli.exits import Exit
 def main() -> int:
     """Run the command line of this process; its exit code, for ``sys.exit``."""
     try:
+        output.fill_standard_descriptors()  # first: what install opens must not land there
         stopping.install()
-        output.fill_standard_descriptors()
         try:
             import rich  # noqa: F401, PLC0415 (both may be missing: they are an extra)
             import typer  # noqa: F401, PLC0415

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from fc_runtime.cli import stopping
 from fc_runtime.credentials import Credentials
 
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024  # FC's own, spec 12
@@ -48,7 +49,11 @@ def _read(source: int | str, name: str) -> bytes:
     left = MAX_EVENT_BYTES + 1
     try:
         with open(source, "rb", buffering=0, closefd=source != 0) as file:
-            while left and (piece := file.read(left)):
+            while left:
+                if source == 0:
+                    stopping.wait_readable(0)
+                if not (piece := file.read(left)):
+                    break
                 pieces.append(piece)
                 left -= len(piece)
     except OSError as error:

@@ -5,6 +5,8 @@ Not `KeyboardInterrupt`: SIGTERM and SIGHUP are to end the handler's processes j
 second Ctrl-C must not get between `Runtime.close` and the processes that it ends.
 """
 
+import os
+import select
 import signal
 import sys
 from types import FrameType
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _arrived: Final[list[int]] = []
+_wake_up: Final[list[int]] = []  # the two ends of a pipe that gets a byte for every signal
 
 
 class Stopped(BaseException):
@@ -28,9 +31,27 @@ class Stopped(BaseException):
 def install() -> None:
     """From now on the first signal raises `Stopped`, in the main thread; later ones do nothing."""
     sys.unraisablehook = _unraisable
+    _wake_up.extend(os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK))
+    signal.set_wakeup_fd(_wake_up[1], warn_on_full_buffer=False)
     for signum in SIGNALS:
         if signal.getsignal(signum) is not signal.SIG_IGN:  # nohup, or a shell's background job
             signal.signal(signum, _stop)
+
+
+def wait_readable(fd: int) -> None:
+    """
+    Until *fd* can be read without blocking. Raises `Stopped`, also for a signal whose exception
+    was dropped a moment ago: its byte stays in the wake-up pipe, so nothing sleeps after it.
+    """
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    if _wake_up:
+        poller.register(_wake_up[0], select.POLLIN)
+    while True:
+        ready = [number for number, _ in poller.poll()]
+        check()
+        if fd in ready:
+            return
 
 
 def check() -> None:
