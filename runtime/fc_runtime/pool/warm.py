@@ -83,8 +83,8 @@ def _carry(
             data = channel.read_some(_READ_BYTES)
     ended_ns = time.monotonic_ns()
     if data and len(data) >= PREFIX_BYTES:
-        body_size, header_size, answered, kind, version, flags = PREFIX.unpack_from(data)
-        microseconds = wire.plain_microseconds(kind, header_size, flags)
+        body_size, header_size, answered, kind, version, said = PREFIX.unpack_from(data)
+        microseconds = wire.plain_microseconds(kind, header_size, said)
         if (
             microseconds is not None
             and len(data) == PREFIX_BYTES + body_size
