@@ -19,10 +19,10 @@ from fc_runtime.dispatch.watch import Ending
 from fc_runtime.errors import InvalidFunctionError, OverloadedError
 from fc_runtime.function import Function
 from fc_runtime.outcome import Result
-from fc_runtime.pool.core import NOTHING
 from fc_runtime.pool.grants import Grant, Leave
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
+from fc_runtime.pool.request import NOTHING
 from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
 from fc_runtime.runtime import Runtime, refusal, start
 

@@ -22,12 +22,12 @@ from fc_runtime.errors import (
 from fc_runtime.function import Function
 from fc_runtime.outcome import Result
 from fc_runtime.pool import nursery
-from fc_runtime.pool.core import NOTHING, Core, close_dropped
+from fc_runtime.pool.core import Core, close_dropped
 from fc_runtime.pool.events import SILENCE, Log
 from fc_runtime.pool.grants import Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
-from fc_runtime.pool.request import Request
+from fc_runtime.pool.request import NOTHING, Request
 from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
 from fc_runtime.pool.warm import SMALL_BYTES, try_warm
 

@@ -7,10 +7,8 @@ Both faces, `Runtime` and `AsyncRuntime`, hold one of these and nothing else.
 import _thread
 import atexit
 import itertools
-import json
 import math
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -38,15 +36,18 @@ from fc_runtime.pool import nursery
 from fc_runtime.pool.events import Log
 from fc_runtime.pool.grants import Leave
 from fc_runtime.pool.pool import Pool
-from fc_runtime.pool.request import Request, request_headers
+from fc_runtime.pool.request import (
+    Request,
+    check_request_id,
+    encode_event,
+    request_headers,
+)
 from fc_runtime.pool.supervisor import GONE_WITHIN_S, STUCK_S, Supervisor
 from fc_runtime.pool.threads import Threads
 
 SUBMIT_THREADS: Final = 64
 LOOK_AGAIN_S: Final = 0.05
 PATIENCE_S: Final = GONE_WITHIN_S - STUCK_S
-NOTHING: Final[Any] = object()  # None is a JSON value
-_REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 
 
 class Core:
@@ -181,10 +182,8 @@ class Core:
             limit_s = min(limit_s, positive_seconds("timeout", timeout, math.inf))
         if request_id is None:
             request_id = self.new_request_id()
-        elif not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
-            raise InvalidFunctionError(
-                "request_id", request_id, "1 to 128 visible ASCII characters, no spaces"
-            )
+        else:
+            check_request_id(request_id)
         if credentials is None and function.credentials is not None:
             credentials = self.credentials_of(function)
         elif credentials is not None and not isinstance(credentials, Credentials):
@@ -311,30 +310,6 @@ class Core:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return folder
-
-
-def encode_event(event: object, json_value: object = NOTHING) -> bytes:
-    """The bytes that the handler gets (spec 1.2). Raises InvalidFunctionError."""
-    if json_value is not NOTHING:
-        if event not in (b"", ""):
-            raise InvalidFunctionError("json", json_value, "either event or json, not both")
-        try:
-            return json.dumps(json_value, ensure_ascii=False).encode()
-        except (TypeError, ValueError) as error:
-            raise InvalidFunctionError("json", type(json_value).__name__, str(error)) from error
-    if type(event) is bytes:
-        return event
-    if isinstance(event, str):
-        try:
-            return event.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidFunctionError("event", event, f"not encodable: {error}") from error
-    try:
-        return bytes(memoryview(event))  # type: ignore[arg-type]
-    except TypeError:
-        raise InvalidFunctionError(
-            "event", type(event).__name__, "bytes-like, or str; other values with json="
-        ) from None
 
 
 _LIVING: "Final[weakref.WeakSet[Core]]" = weakref.WeakSet()

@@ -1,15 +1,21 @@
 """One call of ``invoke``, checked, before there is an instance for it."""
 
+import json
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fc_worker import messages as m
 
 from fc_runtime.credentials import Credentials
+from fc_runtime.errors import InvalidFunctionError
 from fc_runtime.outcome import Result, Usage
 
 if TYPE_CHECKING:
     from fc_runtime.pool.pool import Pool
+
+NOTHING: Final[Any] = object()  # None is a JSON value
+_REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 
 
 @dataclass(slots=True)
@@ -33,6 +39,39 @@ class Request:
             init_duration_ms=None,
             cold_start=False,
             usage=Usage(),
+        )
+
+
+def encode_event(event: object, json_value: object = NOTHING) -> bytes:
+    """The bytes that the handler gets (spec 1.2). Raises InvalidFunctionError."""
+    if json_value is not NOTHING:
+        if event not in (b"", ""):
+            raise InvalidFunctionError("json", "…", "either event or json, not both")
+        try:
+            return json.dumps(json_value, ensure_ascii=False).encode()
+        except (TypeError, ValueError) as error:
+            raise InvalidFunctionError("json", type(json_value).__name__, str(error)) from error
+    if type(event) is bytes:
+        return event
+    if isinstance(event, str):
+        try:
+            return event.encode()
+        except UnicodeEncodeError as error:
+            where = f"{error.reason}, at {error.start}"  # not the event itself: it may be a secret
+            raise InvalidFunctionError("event", "str", f"not UTF-8: {where}") from None
+    try:
+        return bytes(memoryview(event))  # type: ignore[arg-type]
+    except TypeError:
+        raise InvalidFunctionError(
+            "event", type(event).__name__, "bytes-like, or str; other values with json="
+        ) from None
+
+
+def check_request_id(request_id: object) -> None:
+    """It will stand in logs, on lines of their own. Raises InvalidFunctionError."""
+    if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
+        raise InvalidFunctionError(
+            "request_id", request_id, "1 to 128 visible ASCII characters, no spaces"
         )
 
 
