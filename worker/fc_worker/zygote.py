@@ -124,7 +124,7 @@ class Zygote:
     def _exec_worker(self, descriptors: list[int]) -> int:
         config = os.memfd_create("fc-config", os.MFD_CLOEXEC)
         os.write(config, msgpack.packb(self._config.to_map()))
-        first = 100  # above everything that is open here, so that no dup2 hits another's source
+        first = max(*descriptors, config) + 1  # so that no dup2 hits another's source
         actions = [
             (os.POSIX_SPAWN_DUP2, fd, first + index)
             for index, fd in enumerate([*descriptors, config])
