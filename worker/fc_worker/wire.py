@@ -44,7 +44,16 @@ class Kind(IntEnum):
 
 
 class WireError(Exception):
-    """The peer broke the protocol. Nothing it says after this means anything."""
+    """
+    The peer broke the protocol. Nothing it says after this means anything; what it said before, in
+    the same bytes, is in ``before``.
+    """
+
+    before: "list[Frame]"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.before = []
 
 
 class Frame(NamedTuple):
@@ -161,27 +170,33 @@ class Decoder:
         frames: list[Frame] = []
         at = 0
         left = len(data)
-        while left >= PREFIX_BYTES:
-            body_size, header_size, invocation, kind, version, flags = PREFIX.unpack_from(data, at)
-            if version != VERSION or kind not in _KINDS:
-                raise WireError(f"frame of kind {kind}, version {version}")
-            if header_size > MAX_HEADER_BYTES:
-                raise WireError(f"headers of {header_size} bytes, limit {MAX_HEADER_BYTES}")
-            if body_size > self._max_body:
-                raise WireError(f"body of {body_size} bytes, limit {self._max_body}")
-            total = PREFIX_BYTES + header_size + body_size
-            if left < total:
-                self._need = total
-                break
-            body_at = at + PREFIX_BYTES + header_size
-            headers = unpack_headers(data[at + PREFIX_BYTES : body_at]) if header_size else {}
-            frames.append(
-                Frame(kind, invocation, flags, headers, data[body_at : body_at + body_size])
-            )
-            at += total
-            left -= total
-        else:
-            self._need = PREFIX_BYTES
+        try:
+            while left >= PREFIX_BYTES:
+                body_size, header_size, invocation, kind, version, flags = PREFIX.unpack_from(
+                    data, at
+                )
+                if version != VERSION or kind not in _KINDS:
+                    raise WireError(f"frame of kind {kind}, version {version}")
+                if header_size > MAX_HEADER_BYTES:
+                    raise WireError(f"headers of {header_size} bytes, limit {MAX_HEADER_BYTES}")
+                if body_size > self._max_body:
+                    raise WireError(f"body of {body_size} bytes, limit {self._max_body}")
+                total = PREFIX_BYTES + header_size + body_size
+                if left < total:
+                    self._need = total
+                    break
+                body_at = at + PREFIX_BYTES + header_size
+                headers = unpack_headers(data[at + PREFIX_BYTES : body_at]) if header_size else {}
+                frames.append(
+                    Frame(kind, invocation, flags, headers, data[body_at : body_at + body_size])
+                )
+                at += total
+                left -= total
+            else:
+                self._need = PREFIX_BYTES
+        except WireError as breach:
+            breach.before = frames
+            raise
         if left:
             self._parts.append(data[at:] if at else data)
             self._size = left

@@ -90,7 +90,13 @@ class Exchange:
 
     def received(self, data: bytes) -> bool:
         """Take *data* in; is everything here that is owed? Raises WireError."""
-        for frame in self._decoder.feed(data):
+        try:
+            frames = self._decoder.feed(data)
+        except WireError as breach:
+            for frame in breach.before:  # READY counts, whatever comes in the same read after it
+                self._take(frame)
+            raise
+        for frame in frames:
             self._take(frame)
         if self._owed:
             return False

@@ -221,6 +221,35 @@ def test_bytes_of_an_older_answer_are_not_taken_for_this_one() -> None:
         second.received(RESULT)
 
 
+@pytest.mark.parametrize("rest", [b"\xff" * 64, RESULT + RESULT, answer(Kind.INVOKE)])
+@pytest.mark.parametrize("place", range(0, len(READY) + 30, 3))
+def test_ready_counts_whatever_follows_it(rest: bytes, place: int) -> None:
+    """
+    A breach after READY is the invocation's, not the initialization's, however the reads fell:
+    the handler may have run.
+    """
+    exchange = cold()
+    stream = READY + rest
+
+    with pytest.raises(WireError):
+        exchange.received(stream[:place])
+        exchange.received(stream[place:])
+
+    assert exchange.ready is not None
+    assert not exchange.cold_now
+
+
+def test_a_breach_before_ready_is_the_initializations() -> None:
+    """A frame that is not what was owed does not count for it, though a breach comes after it."""
+    exchange = cold()
+
+    with pytest.raises(WireError, match="kind 4 that nobody asked for"):
+        exchange.received(RESULT + b"\xff" * 64)
+
+    assert exchange.ready is exchange.reply is None
+    assert exchange.cold_now
+
+
 @pytest.mark.parametrize("status", range(5))
 def test_every_status_is_known(status: int) -> None:
     """Returned, raised, rejected, exiting, declined: all are answers."""

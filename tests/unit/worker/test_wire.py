@@ -158,6 +158,21 @@ def test_hostile_bytes_give_frames_or_a_wire_error(chunks: list[bytes]) -> None:
         assert decoder.wanted > 0
 
 
+@pytest.mark.parametrize("cut", [0, 1, PREFIX_BYTES + 1])
+def test_what_was_said_before_the_breach_is_not_lost(cut: int) -> None:
+    """The error carries the whole frames that stood before it in the same bytes, and no other."""
+    good = Frame(Kind.READY, 7, 0, {"s": 0}, b"ok")
+    older = Frame(Kind.READY, 6, 0, {}, b"")
+    stream = stream_of([good]) + prefixed(kind=0)
+    decoder = Decoder(MAX_BODY)
+    assert [older] == decoder.feed(stream_of([older]) + stream[:cut])
+
+    with pytest.raises(WireError, match="kind 0") as caught:
+        decoder.feed(stream[cut:])
+
+    assert [good] == caught.value.before
+
+
 @given(st.binary(max_size=400))
 def test_hostile_headers_give_a_map_or_a_wire_error(packed: bytes) -> None:
     """Any bytes in the place of the headers are a map with text keys or a `WireError`."""
