@@ -3,7 +3,7 @@ The frame: how bytes are cut on the two pipes of an instance.
 
     body size   u32   the event, or the result; at most what the reader allows
     header size u32   a msgpack map; at most `MAX_HEADER_BYTES`
-    invocation  u64   who this frame belongs to; 0 before the first invocation
+    invocation  u64   who this frame belongs to; random, so nobody answers before he is asked
     kind        u8    one of `Kind`
     version     u8    `VERSION`
     flags       u16   bits, see below

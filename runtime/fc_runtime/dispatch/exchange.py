@@ -3,9 +3,13 @@ One invocation's bytes, both ways, without any I/O: what they mean on our side.
 
 A cold start sends INITIALIZE and INVOKE in one go and is owed READY, then RESULT; a warm call
 sends INVOKE and is owed RESULT; a warm-up sends INITIALIZE and is owed READY. Anything else that
-arrives is a breach of protocol, and everything that arrives was made by a hostile worker.
+arrives is a breach of protocol, and everything that arrives was made by a hostile worker. What it
+writes before it is asked must not pass for an answer: so nobody can know an invocation's id before
+its request brings it (`Ids`).
 """
 
+import os
+import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -40,6 +44,26 @@ _INITIALIZE: Final = int(Kind.INITIALIZE)
 _INVOKE: Final = int(Kind.INVOKE)
 _READY: Final = int(Kind.READY)
 _RESULT: Final = int(Kind.RESULT)
+_LOT: Final = struct.Struct("<512Q")
+
+
+class Ids:
+    """
+    Of invocations: 64 bits each from the kernel, so that an idle worker cannot answer ahead. In
+    lots, since asking costs a system call. Any number of threads may draw.
+    """
+
+    __slots__ = ("_lot",)
+
+    def __init__(self) -> None:
+        self._lot: list[int] = []
+
+    def draw(self) -> int:
+        while True:
+            try:
+                return self._lot.pop()
+            except IndexError:
+                self._lot += _LOT.unpack(os.urandom(_LOT.size))
 
 
 class Exchange:

@@ -22,6 +22,7 @@ from fc_worker import messages as m
 
 from fc_runtime import code_package
 from fc_runtime.credentials import Credentials, Renewing
+from fc_runtime.dispatch.exchange import Ids
 from fc_runtime.dispatch.placement import Placer
 from fc_runtime.errors import (
     EventTooLargeError,
@@ -82,13 +83,12 @@ class Core:
         self._renewing: dict[str, Renewing] = {}
         self._unpacked: str | None = None
         self._instance_ids = itertools.count(1)
-        self._invocations = itertools.count(1)
         self._request_prefix = f"{secrets.randbits(32):08x}"
         self._request_second = 0
         self._request_start = ""
         self._request_ids = itertools.count(secrets.randbits(40))
         self.next_id = self._instance_ids.__next__
-        self.next_invocation = self._invocations.__next__
+        self.next_invocation = Ids().draw
         _LIVING.add(self)
 
     # -- names ---------------------------------------------------------------------------------

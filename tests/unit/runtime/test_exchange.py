@@ -1,10 +1,11 @@
 """What an instance's bytes mean on our side: three conversations, and a `WireError` for all else."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from fc_runtime.dispatch.exchange import Exchange, check_fields
+from fc_runtime.dispatch.exchange import Exchange, Ids, check_fields
 from fc_worker import messages as m, wire
 from fc_worker.wire import Decoder, Frame, Kind, WireError
 from hypothesis import given, strategies as st
@@ -248,6 +249,32 @@ def test_a_breach_before_ready_is_the_initializations() -> None:
 
     assert exchange.ready is exchange.reply is None
     assert exchange.cold_now
+
+
+def test_nobody_can_tell_the_next_id() -> None:
+    """
+    An idle worker that has seen ids cannot answer the next one ahead: every bit of it is as often
+    one as zero, whatever the bit before was and whatever it was last time. No id comes twice.
+    """
+    ids = Ids()
+    drawn = [ids.draw() for _ in range(2000)]
+    steps = [later ^ earlier for earlier, later in itertools.pairwise(drawn)]
+
+    assert len(drawn) == len(set(drawn))
+    assert 0 < min(drawn) <= max(drawn) < 2**64
+    for numbers in (drawn, steps):
+        for bit in range(64):
+            ones = sum(number >> bit & 1 for number in numbers)
+            assert 750 < ones < 1250  # eleven standard deviations
+
+
+def test_threads_may_draw_ids_together() -> None:
+    """No two threads are given the same id, also while one of them fetches more."""
+    ids = Ids()
+    with ThreadPoolExecutor(8) as threads:
+        lots = list(threads.map(lambda _: [ids.draw() for _ in range(2000)], range(8)))
+
+    assert 16_000 == len(set(itertools.chain(*lots)))
 
 
 @pytest.mark.parametrize("status", range(5))
