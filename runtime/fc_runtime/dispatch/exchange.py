@@ -31,6 +31,7 @@ _NUMBER_FIELDS: Final = frozenset(
     }
 )
 _TOO_MUCH: Final = 2**63
+_SHOWN: Final = 40  # letters of a name that the worker chose, in a message of ours
 _STATUSES: Final = frozenset(
     {
         m.STATUS_RETURNED,
@@ -154,9 +155,9 @@ def check_fields(headers: Mapping[str, Any]) -> None:
     for name, value in headers.items():
         if type(value) is int:
             if not 0 <= value < _TOO_MUCH or name not in _NUMBER_FIELDS:
-                raise WireError(f"header {name!r} is not a size")
+                raise WireError(f"header {name[:_SHOWN]!r} is not a size")
         elif type(value) is str:
             if name not in _TEXT_FIELDS:
-                raise WireError(f"header {name!r} is not a text")
+                raise WireError(f"header {name[:_SHOWN]!r} is not a text")
         elif name != m.THREADED or value is not True:
-            raise WireError(f"header {name!r} is a {type(value).__name__}")
+            raise WireError(f"header {name[:_SHOWN]!r} is a {type(value).__name__}")

@@ -324,6 +324,15 @@ def test_an_unknown_field_is_a_wire_error(value: object) -> None:
         check_fields({**FULL, "zz": value})
 
 
+@pytest.mark.parametrize("value", [1, "x", None])
+def test_a_worker_does_not_choose_the_size_of_our_messages(value: object) -> None:
+    """The name of an unknown field is told, but not all 100 KB of it."""
+    with pytest.raises(WireError, match="'zzzz") as caught:
+        check_fields({**FULL, "z" * 100_000: value})
+
+    assert len(str(caught.value)) < 100
+
+
 field_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
