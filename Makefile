@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { echo $$python; break; }; done)
+FUZZ_SECONDS ?= 60
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -59,6 +60,13 @@ fast: $(VENV)/dev.stamp
 soak: $(VENV)/dev.stamp ## 100,000 invocations with random kills; minutes
 	$(BIN)/python -m pytest -m soak -s tests/soak
 
+fuzz: $(VENV)/dev.stamp ## what a worker may say, guided by coverage; a minute, or FUZZ_SECONDS=…
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || { \
+		echo "make: atheris has no wheel for this interpreter or platform." >&2; exit 1; }
+	@mkdir -p .fuzz
+	$(BIN)/python tests/fuzz/decoder_target.py .fuzz/corpus -max_total_time=$(FUZZ_SECONDS) \
+		-rss_limit_mb=512 -print_final_stats=1 -artifact_prefix=.fuzz/
+
 bench: $(VENV)/bench.stamp ## figures beside floors and rivals: tables, JSON, plots; minutes
 	$(BIN)/python benchmarks/run.py
 
@@ -66,4 +74,4 @@ bench-quick: $(VENV)/bench.stamp ## the same, coarser, in a minute and a half
 	$(BIN)/python benchmarks/run.py --quick
 
 clean: ## remove the virtual environment and all caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/out
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .fuzz benchmarks/out
