@@ -15,6 +15,8 @@ import psutil
 import pytest
 
 HANDLERS = Path(__file__).parent / "handlers"
+# A function has a /tmp of its own: what a test and its handlers share has to lie elsewhere.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/var/tmp")
 SETTLE_S = 5.0  # what has been told to go may take a moment to be gone
 
 

@@ -26,7 +26,13 @@ MAX_TIMEOUT_S: Final = 86_400.0  # FC's own, spec 12
 MAX_IDLE_S: Final = 1e9  # thirty years: as good as never
 MAX_ENVIRONMENT_BYTES: Final = 64 * 1024  # FC allows 4 KiB; we are no stricter than need be
 MAX_LIST_BYTES: Final = 16 * 1024  # all preloads, or all layers: it goes in one datagram
-SANDBOXES: Final = ("none", "standard")
+MAX_PROCESSES: Final = 32_768
+MAX_SCRATCH_MB: Final = 10 * 1024  # FC's own, spec 12
+MIN_CPUS: Final = 0.05  # FC's own, spec 12
+MAX_CPUS: Final = 256.0
+SANDBOXES: Final = ("none", "standard", "strict")
+SCRATCHES: Final = ("keep", "empty", "host")
+NETWORKS: Final = ("none", "host")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _VARIABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _RESERVED: Final = frozenset({"accessKeyID", "accessKeySecret", "securityToken"})
@@ -53,7 +59,13 @@ class Function:
         idle_timeout: seconds after which an unused instance is retired.
         max_invocations: replace an instance after so many; 1 means a fresh process every time.
         preload: modules that the zygote imports once for all instances.
-        sandbox: ``standard`` or ``none``.
+        sandbox: ``none``, ``standard`` or ``strict`` (docs/security.md).
+        network: ``host`` or ``none``; None is ``none`` under ``strict``, else ``host``.
+        max_processes: processes and threads of one instance, as FC's 1,024 (spec 12).
+        cpu: CPUs' worth of time for one instance; None for as much as there is.
+        scratch: ``keep``: an instance has a /tmp of its own that lasts as long as it does, as in
+            FC; ``empty``: emptied after every invocation; ``host``: the host's own /tmp.
+        scratch_mb: MiB that fit in it, 1 to 10,240; what is in it counts as memory.
         layers: folders laid out like an FC layer; ``python/`` in them is importable (spec 9.B).
 
     Raises:
@@ -76,6 +88,11 @@ class Function:
     preload: Sequence[str] = ()
     sandbox: str = "standard"
     layers: Sequence[str | os.PathLike[str]] = ()
+    network: str | None = None
+    max_processes: int = 1024
+    cpu: float | None = None
+    scratch: str = "keep"
+    scratch_mb: int = 512
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -109,8 +126,24 @@ class Function:
                 "a Credentials, or a callable that returns one",
             )
         _put(self, "preload", _checked_preload(self.preload))
-        if self.sandbox not in SANDBOXES:
-            raise InvalidFunctionError("sandbox", self.sandbox, f"one of {', '.join(SANDBOXES)}")
+        _check_word("sandbox", self.sandbox, SANDBOXES)
+        if self.network is not None:
+            _check_word("network", self.network, NETWORKS)
+            if self.network == "none" and self.sandbox != "strict":
+                raise InvalidFunctionError(
+                    "network", "none", "only sandbox='strict' can take the network away"
+                )
+        elif self.sandbox != "strict":
+            _put(self, "network", "host")
+        _check_whole("max_processes", self.max_processes, 1, MAX_PROCESSES)
+        if self.cpu is not None:
+            _put(self, "cpu", _checked_cpu(self.cpu))
+        _check_word("scratch", self.scratch, SCRATCHES)
+        if self.scratch == "host" and self.sandbox == "strict":
+            raise InvalidFunctionError("scratch", "host", "sandbox='strict' hides the host's /tmp")
+        if self.scratch == "empty" and self.sandbox == "none":
+            raise InvalidFunctionError("scratch", "empty", "sandbox='none' has the host's /tmp")
+        _check_whole("scratch_mb", self.scratch_mb, 1, MAX_SCRATCH_MB)
         _put(self, "layers", _checked_layers(self.layers))
 
     @classmethod
@@ -137,6 +170,19 @@ def positive_seconds(name: str, value: object, most: float = MAX_TIMEOUT_S) -> f
     if not 0 < value <= min(most, sys.float_info.max):
         limit = "" if math.isinf(most) else f", at most {most:g}"
         raise InvalidFunctionError(name, value, f"a positive, finite number of seconds{limit}")
+    return float(value)
+
+
+def _check_word(name: str, value: object, words: Sequence[str]) -> None:
+    if value not in words:
+        raise InvalidFunctionError(name, value, f"one of {', '.join(words)}")
+
+
+def _checked_cpu(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidFunctionError("cpu", value, "a number of CPUs")
+    if not MIN_CPUS <= value <= MAX_CPUS:  # also refuses NaN
+        raise InvalidFunctionError("cpu", value, f"from {MIN_CPUS:g} to {MAX_CPUS:g}")
     return float(value)
 
 

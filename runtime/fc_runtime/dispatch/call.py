@@ -89,11 +89,11 @@ class Call:
         """Is the deadline so far off that the first wait need not ask?"""
         return self._timeout_ns > ROOMY_NS
 
-    def wait_ms(self) -> int:
-        """How long to wait before the next look; rounded up, so that no look is too early."""
-        left = -(-(self.deadline_ns - time.monotonic_ns()) // 1_000_000)
+    def wait_ms(self) -> float:
+        """How long to wait before the next look."""
+        left = (self.deadline_ns - time.monotonic_ns()) / 1e6
         most = PERIOD_MS if self.watch is None else self.watch.period_ms
-        return max(0, min(left, most))
+        return max(0.0, min(left, most))
 
     def read(self) -> Ending | None:
         """Take in what has come; the ending, if that was all that is owed."""

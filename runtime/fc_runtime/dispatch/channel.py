@@ -15,6 +15,7 @@ from typing import Final
 PIPE_BYTES: Final = 1024 * 1024  # Linux lets anyone go up to here
 SMALL_BYTES: Final = 60 * 1024  # fits the 64 KiB that a pipe has anyway
 READ_BYTES: Final = 64 * 1024
+SELECT_LIMIT: Final = 1024  # FD_SETSIZE
 _READ_EVENTS: Final = select.POLLIN | select.POLLHUP
 
 _closing: Final = threading.Lock()  # who hangs up and who buries may meet
@@ -81,11 +82,15 @@ class Channel:
         except BlockingIOError:
             return None
 
-    def wait(self, timeout_ms: int, *, writing: bool) -> bool:
+    def wait(self, timeout_ms: float, *, writing: bool) -> bool:
         """Until there is something to read or write, or the process ended; False at the timeout."""
         if not self._watched and self.pid is not None:
             self._watched = True
             self._poll.register(self.pidfd, select.POLLIN)
+        if 0 < timeout_ms < 1:
+            return self._wait_exactly(timeout_ms, writing=writing)
+        # Whole milliseconds only: rather too early, and the rest of one next time, than too late.
+        timeout_ms = int(timeout_ms)
         if not writing:
             return bool(self._poll.poll(timeout_ms))
         self._poll.register(self.request_fd, select.POLLOUT)
@@ -93,6 +98,14 @@ class Channel:
             return bool(self._poll.poll(timeout_ms))
         finally:
             self._poll.unregister(self.request_fd)
+
+    def _wait_exactly(self, timeout_ms: float, *, writing: bool) -> bool:
+        """The last moments before a deadline: poll counts milliseconds, select microseconds."""
+        reading = [self.response_fd, self.pidfd] if self._watched else [self.response_fd]
+        ready_to_write = [self.request_fd] if writing else []
+        if max((*reading, *ready_to_write)) >= SELECT_LIMIT:
+            return bool(self._poll.poll(1))
+        return any(select.select(reading, ready_to_write, [], timeout_ms / 1000))
 
     def read(self, wanted: int) -> bytes | None:
         """What is there, about *wanted* bytes; None if nothing is, b"" at the end."""

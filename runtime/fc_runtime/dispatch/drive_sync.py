@@ -12,7 +12,7 @@ def drive(call: Call) -> Ending:
     """Carry *call* to its end. Anything it raises leaves the instance unusable."""
     channel = call.channel
     exchange = call.exchange
-    wait_ms = FIRST_MS if call.roomy else call.wait_ms()
+    wait_ms: float = FIRST_MS if call.roomy else call.wait_ms()
     while True:
         if exchange.unsent:
             try:

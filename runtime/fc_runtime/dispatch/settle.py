@@ -74,6 +74,7 @@ def failed(
     reason: str,
     stack: str,
     source: str,
+    process: str = "",
 ) -> tuple[Outcome, bytes]:
     """
     Outcome and payload of a call that did not end in an answer.
@@ -82,6 +83,7 @@ def failed(
         limit_s: the timeout that was in force, of initialization or of the invocation.
         exit_code: of the process, as subprocess has it; None if unknown or ended by us.
         reason: what is known of a crash besides.
+        process: whom the kernel has ended for want of memory; empty leaves it to the last look.
     """
     duration_ms = (call.ended_ns - (call.began_ns or call.started_ns)) / 1e6
     memory = f"maxMemoryUsage: {peak_bytes / MiB:.2f}MB"
@@ -93,7 +95,10 @@ def failed(
         case Ending.OUT_OF_MEMORY:
             reading = call.watch.reading if call.watch else None
             largest = reading.largest if reading else ""
-            cause = OutOfMemory(limit_bytes, peak_bytes, source, largest)
+            cause = OutOfMemory(limit_bytes, peak_bytes, source, process or largest)
+            text = _exited(duration_ms, memory)
+        case Ending.TOO_MANY_PROCESSES:
+            cause = Crashed(reason="started more processes than max_processes allows")
             text = _exited(duration_ms, memory)
         case _:
             signal = -exit_code if exit_code is not None and exit_code < 0 else None

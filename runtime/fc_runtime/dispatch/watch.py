@@ -10,11 +10,11 @@ import os
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from fc_runtime.isolation.tiers import Isolation, Meter, Reading
+from fc_runtime.isolation.tiers import Cell, Meter, Reading
 
 FIRST_MS: Final = 1
 PERIOD_MS: Final = 20
-CLOSE_MS: Final = 4  # when more than half of the memory is in use
+CLOSE_MS: Final = 4  # when more than half of the memory is in use, and nobody else sees to it
 LOG_BYTES: Final = 1024 * 1024  # head and tail of a log are kept, each of this size
 
 
@@ -26,13 +26,15 @@ class Ending(Enum):
     BROKEN = auto()  # it broke the protocol
     TIMED_OUT = auto()
     OUT_OF_MEMORY = auto()
+    TOO_MANY_PROCESSES = auto()  # where we count them, and not the kernel
 
 
 class Guarded(NamedTuple):
     """What a watch guards."""
 
-    isolation: Isolation
+    cell: Cell
     limit_bytes: int
+    most_processes: int
     log_fd: int
 
 
@@ -40,19 +42,21 @@ class Watch:
     """The limits of one invocation, from outside."""
 
     __slots__ = (
-        "_isolation",
+        "_cell",
         "_limit_bytes",
         "_log_fd",
         "_meter",
+        "_most_processes",
         "cut",
         "peak_bytes",
         "period_ms",
         "reading",
     )
 
-    def __init__(self, isolation: Isolation, limit_bytes: int, log_fd: int) -> None:
-        self._isolation = isolation
+    def __init__(self, cell: Cell, limit_bytes: int, most_processes: int, log_fd: int) -> None:
+        self._cell = cell
         self._limit_bytes = limit_bytes
+        self._most_processes = most_processes
         self._log_fd = log_fd
         self._meter: Meter | None = None
         self.period_ms = PERIOD_MS
@@ -64,13 +68,16 @@ class Watch:
         """One look; why to end it, or None. *pid* is None until the zygote has told it."""
         if pid is not None:
             if self._meter is None:
-                self._meter = self._isolation.meter(pid, self._limit_bytes)
-            self.reading = self._meter.read()
-            used = self.reading.tree_bytes
+                self._meter = self._cell.meter(pid)
+            reading = self.reading = self._meter.read()
+            used = reading.tree_bytes
             self.peak_bytes = max(self.peak_bytes, used)
-            if used > self._limit_bytes:
+            if used > self._limit_bytes or reading.killed_for_memory:
                 return Ending.OUT_OF_MEMORY
-            self.period_ms = CLOSE_MS if 2 * used > self._limit_bytes else PERIOD_MS
+            if reading.processes > self._most_processes:
+                return Ending.TOO_MANY_PROCESSES
+            short = 2 * used > self._limit_bytes and not reading.enforced
+            self.period_ms = CLOSE_MS if short else PERIOD_MS
         if os.fstat(self._log_fd).st_size > 2 * LOG_BYTES:
             # Keeps the head; what follows is appended behind it and stays, as the tail, if it
             # is the last. `instance.take_log` marks the cut.

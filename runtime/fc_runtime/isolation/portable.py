@@ -9,15 +9,16 @@ allocates faster than it is looked at overshoots; ``RLIMIT_DATA`` is the back-st
 
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 import psutil
 from fc_worker import tree
 
-from fc_runtime.isolation.tiers import Reading
+from fc_runtime.isolation.tiers import Limits, Reading
 
-_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class TreeMeter:
@@ -36,11 +37,12 @@ class TreeMeter:
         except OSError:
             below = []  # the host is out of descriptors: better half a look than a failed call
         rss = self._own_rss() + sum(map(_rss, below))
+        processes = 1 + len(below)
         if rss <= self._limit:
-            return Reading(rss)
+            return Reading(rss, processes=processes)
         sizes = {pid: _pss(pid) for pid in (self._pid, *below)}
         largest = max(sizes, key=lambda pid: sizes[pid])
-        return Reading(sum(sizes.values()), f"{_name(largest)}[{largest}]")
+        return Reading(sum(sizes.values()), describe(largest), processes)
 
     def close(self) -> None:
         statm, self._statm = self._statm, None  # first: Ctrl-C may come in between
@@ -51,38 +53,89 @@ class TreeMeter:
         if self._statm is None:
             return 0
         try:
-            return int(os.pread(self._statm, 64, 0).split()[1]) * _PAGE_BYTES
+            return int(os.pread(self._statm, 64, 0).split()[1]) * PAGE_BYTES
         except (OSError, IndexError):
             return 0  # it is ending: the pidfd will say so
+
+
+class TreeCell:
+    """Whoever descends from the worker: nothing is to be made, and nothing to be removed."""
+
+    folders: Sequence[str] = ()
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def meter(self, pid: int) -> TreeMeter:
+        return TreeMeter(pid, self._limits.memory_bytes)
+
+    def kill(self, pid: int, pidfd: int, init_pidfd: int) -> None:
+        if init_pidfd >= 0:
+            kill_by_pidfd(init_pidfd)
+            return
+        kill_tree(pid, pidfd)
+
+    def ran_out_of_memory(self) -> bool:
+        return False  # nobody but us would say so
+
+    def close(self) -> bool:
+        return True
+
+    def members(self) -> Sequence[int]:
+        return ()
 
 
 class Portable:
     name = "portable"
     source = "measured by polling"
+    enforces: frozenset[str] = frozenset()
 
-    def meter(self, pid: int, limit_bytes: int) -> TreeMeter:
-        return TreeMeter(pid, limit_bytes)
+    def cell(self, _number: int, limits: Limits) -> TreeCell:
+        return TreeCell(limits)
 
-    def kill_tree(self, pid: int, pidfd: int) -> int:
-        """
-        The worker is stopped first, so that it starts nobody else and, as their subreaper, keeps
-        all its orphans in sight; it dies last. What escapes between two walks falls to the
-        zygote, which sweeps until nothing is left before it says that the worker is gone.
-        """
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
-        killed = 0
-        with suppress(OSError):  # out of descriptors: then all of it falls to the zygote
-            killed = tree.kill_descendants(pid)
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        return killed
+    def close(self) -> None:
+        pass
+
+
+def kill_tree(pid: int, pidfd: int) -> None:
+    """
+    The worker is stopped first, so that it starts nobody else and, as their subreaper, keeps
+    all its orphans in sight; it dies last. What escapes between two walks falls to the
+    zygote, which sweeps until nothing is left before it says that the worker is gone.
+    """
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
+    with suppress(OSError):  # out of descriptors: then all of it falls to the zygote
+        tree.kill_descendants(pid)
+    kill_by_pidfd(pidfd)
+
+
+def kill_by_pidfd(pidfd: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def largest_of(pid: int) -> str:
+    """ "name[pid]" of the largest of *pid* and everybody below it, by resident size."""
+    try:
+        everybody = [pid, *tree.descendants(pid)]
+    except OSError:  # out of descriptors
+        return ""
+    return describe(max(everybody, key=_rss))
+
+
+def describe(pid: int) -> str:
+    """ "name[pid]"; a zombie still has its name."""
+    try:
+        return f"{psutil.Process(pid).name()}[{pid}]"
+    except psutil.Error:
+        return f"process[{pid}]"
 
 
 def _rss(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * _PAGE_BYTES
+            return int(file.read().split()[1]) * PAGE_BYTES
     except (OSError, IndexError):
         return 0
 
@@ -92,10 +145,3 @@ def _pss(pid: int) -> int:
         return int(psutil.Process(pid).memory_full_info().pss)
     except psutil.Error:
         return _rss(pid)
-
-
-def _name(pid: int) -> str:
-    try:
-        return psutil.Process(pid).name()
-    except psutil.Error:
-        return "process"

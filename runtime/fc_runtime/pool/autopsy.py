@@ -4,6 +4,7 @@ and of what.
 """
 
 import os
+import re
 import select
 import signal
 import time
@@ -16,13 +17,14 @@ from fc_worker.tree import is_exiting
 from fc_runtime.dispatch.call import Call
 from fc_runtime.dispatch.settle import readable_stack
 from fc_runtime.dispatch.watch import Ending
+from fc_runtime.isolation import portable
 from fc_runtime.pool.instance import Exit, Instance
 
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
 
 STACK_WITHIN_MS: Final = 50  # for faulthandler to write the first byte, on a busy machine
-STACK_QUIET_MS: Final = 2  # nothing more for so long: that was all
+STACK_QUIET_MS: Final = 2  # nothing more for so long: that was all, if nothing else tells
 STACK_BYTES: Final = 64 * 1024
 
 
@@ -43,8 +45,26 @@ def where_it_hangs(instance: Instance) -> str:
         if not piece:
             break  # the process has ended
         dump += piece
+        if _WHOLE_STACK.search(dump):
+            break
         wait_ms = STACK_QUIET_MS
     return readable_stack(dump.decode("utf-8", "backslashreplace"))
+
+
+# The main thread comes last, and its oldest frame is the one-line program it was booted by.
+_WHOLE_STACK: Final = re.compile(rb'File "<string>", line \d+ in <module>\n\Z')
+
+
+def who_was_killed(instance: Instance, call: Call, *, natural: bool) -> str:
+    """
+    "name[pid]" of whom the kernel has ended because the tree was at its limit: the worker, if it
+    ended without us; a child is known by having been the largest before.
+    """
+    pid = instance.channel.pid
+    if pid is not None and natural:
+        return portable.describe(pid)
+    reading = call.watch.reading if call.watch else None
+    return (reading.largest if reading else "") or "a child process"
 
 
 def timeout_record(request_id: str, stack: str) -> str:
@@ -60,7 +80,7 @@ def dies_by_itself(core: "Core", instance: Instance) -> bool:
     pid = instance.channel.pid
     if pid is not None and not instance.exited.is_set() and not is_exiting(pid):
         return False
-    return core.supervisor.wait_for_exit(instance) is not None
+    return core.supervisor.endings.wait_for_exit(instance) is not None
 
 
 def cause_of_death(

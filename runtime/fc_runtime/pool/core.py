@@ -11,7 +11,6 @@ import math
 import os
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 import weakref
@@ -31,11 +30,12 @@ from fc_runtime.errors import (
     RuntimeClosedError,
 )
 from fc_runtime.function import Function, positive_seconds
-from fc_runtime.isolation import tiers
 from fc_runtime.outcome import name_of_kind
 from fc_runtime.pool import nursery
+from fc_runtime.pool.endings import GONE_WITHIN_S, STUCK_S
 from fc_runtime.pool.events import Log
 from fc_runtime.pool.grants import Leave
+from fc_runtime.pool.holding import Holding
 from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.request import (
     Request,
@@ -43,7 +43,7 @@ from fc_runtime.pool.request import (
     encode_event,
     request_headers,
 )
-from fc_runtime.pool.supervisor import GONE_WITHIN_S, STUCK_S, Supervisor
+from fc_runtime.pool.supervisor import Supervisor
 from fc_runtime.pool.threads import Threads
 
 SUBMIT_THREADS: Final = 64
@@ -64,13 +64,13 @@ class Core:
         account_id: str,
         log: Log,
     ) -> None:
-        self.isolation = tiers.choose(isolation)
+        self.holding = Holding(isolation)
         self.max_queue = max_queue
         self.max_event_bytes = max_event_bytes
         self.max_response_bytes = max_response_bytes
         self.placer = Placer(enabled=placement)
         self.closed = False
-        self.supervisor = Supervisor(self.isolation, log)
+        self.supervisor = Supervisor(log)
         self.submitted = Threads("fc-runtime-submit", SUBMIT_THREADS)
         self._region = region
         self._account_id = account_id
@@ -81,7 +81,6 @@ class Core:
         self._pools: dict[str, Pool] = {}
         self._old_pools: set[Pool] = set()
         self._renewing: dict[str, Renewing] = {}
-        self._unpacked: str | None = None
         self._instance_ids = itertools.count(1)
         self._request_prefix = f"{secrets.randbits(32):08x}"
         self._request_second = 0
@@ -104,6 +103,7 @@ class Core:
 
     def register(self, function: Function) -> None:
         self.check_open()
+        self.holding.check(function)
         pool = Pool(function, self._worker_config(function), self)
         with self._lock:
             self.check_open()
@@ -219,7 +219,7 @@ class Core:
         for pool in pools:
             while True:
                 for instance in pool.roster.live_instances():
-                    self.supervisor.kill_tree(instance)
+                    self.supervisor.endings.kill_tree(instance)
                     if instance.channel.pid is None and time.monotonic() > last - PATIENCE_S:
                         instance.zygote.kill()  # stuck in a preload
                 # One that is being forked just now cannot be killed yet: look again.
@@ -234,10 +234,10 @@ class Core:
             if not self._ended:
                 self.supervisor.stop()
                 self.supervisor.background.close()
-                self.supervisor.endings.close()
+                self.supervisor.endings.threads.close()
                 self.submitted.close()
-                if self._unpacked is not None:
-                    shutil.rmtree(self._unpacked, ignore_errors=True)
+                self.supervisor.endings.close_cells()
+                self.holding.close()
                 _LIVING.discard(self)
                 self._ended = True
 
@@ -252,6 +252,7 @@ class Core:
         self._lock = threading.Lock()  # whoever held it is not in this process
         for pool in [*self._pools.values(), *self._old_pools]:
             pool.forget()
+        self.holding.forget()
         self.supervisor.forget_zygotes()
         self.supervisor.forget()
 
@@ -261,9 +262,10 @@ class Core:
         with self._lock:
             pools = dict(self._pools)
         return {
-            "isolation": self.isolation.name,
-            "kills": self.supervisor.kills,
-            "survivors": self.supervisor.survivors,
+            "isolation": self.holding.isolation.name,
+            "kills": self.supervisor.endings.kills,
+            "survivors": self.supervisor.endings.survivors,
+            "deadline_to_empty_ms": self.supervisor.endings.deadline_to_empty.snapshot(),
             "functions": {
                 name: {
                     **pool.roster.snapshot(),
@@ -290,7 +292,6 @@ class Core:
             environment=dict(function.environment),
             preload=tuple(function.preload),
             layers=tuple(str(layer) for layer in function.layers),
-            sandbox=function.sandbox,
             max_response_bytes=self.max_response_bytes,
             region=self._region,
             account_id=self._account_id,
@@ -300,10 +301,7 @@ class Core:
         code = Path(function.code)
         if code.is_dir():
             return code
-        with self._lock:
-            if self._unpacked is None:
-                self._unpacked = tempfile.mkdtemp(prefix="fc-runtime-")
-            folder = Path(self._unpacked) / f"{function.name}-{next(self._instance_ids)}"
+        folder = self.holding.folder() / f"{function.name}-{next(self._instance_ids)}"
         try:
             code_package.unpack(code, folder)
         except BaseException:

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fc_worker import messages as m
@@ -42,19 +43,23 @@ class Exit:
 class Instance:
     __slots__ = (
         "born_ns",
+        "cell",
         "channel",
         "decoder",
         "disposed",
+        "doomed_ns",
         "exit",
         "exited",
         "guard",
         "id",
         "idle_since_ns",
+        "init_pidfd",
         "invocations",
         "log_fd",
         "may_write_late",
         "peak_bytes",
         "pool",
+        "scratch",
         "stack_fd",
         "state",
         "stop_reason",
@@ -72,12 +77,17 @@ class Instance:
         self.peak_bytes = 0
         self.may_write_late = False
         self.stop_reason = ""
+        self.doomed_ns = 0  # the deadline that it did not meet
         self.exit: Exit | None = None
         self.exited = threading.Event()
         self.disposed = False
         self.guard = threading.Lock()  # held to signal it, and to dispose of what is signalled
         self.decoder = Decoder(max_body)
-        self.log_fd = self.stack_fd = -1
+        self.log_fd = self.stack_fd = self.init_pidfd = -1
+        self.scratch = (
+            pool.core.holding.scratch_folder(number) if zygote.has_scratch_folders else ""
+        )
+        self.cell = pool.core.holding.isolation.cell(number, pool.limits)
         opened: list[int] = []
         try:
             opened += os.pipe2(os.O_CLOEXEC)
@@ -87,6 +97,7 @@ class Instance:
         except OSError:
             for fd in opened:
                 os.close(fd)
+            self._leave()
             raise
         request_out, request_in, response_out, response_in, self.stack_fd, stack_in, log = opened
         self.log_fd = log
@@ -98,10 +109,17 @@ class Instance:
             zygote.spawn(self, (request_out, response_in, log, stack_in))
         except OSError:
             self.close()
+            self._leave()
             raise
         finally:
             for fd in theirs:
                 os.close(fd)
+
+    def _leave(self) -> None:
+        """It was never begun."""
+        self.cell.close()
+        if self.scratch:
+            Path(self.scratch).rmdir()
 
     def advance(self, trigger: Trigger) -> None:
         self.state = lifecycle.advance(self.state, trigger)
@@ -134,8 +152,10 @@ class Instance:
 
     def close(self) -> None:
         self.channel.close()
-        mine = (self.log_fd, self.stack_fd)
-        self.log_fd = self.stack_fd = -1  # first: a fork of the host may come in between
+        mine = (self.log_fd, self.stack_fd, self.init_pidfd)
+        self.log_fd = self.stack_fd = (
+            self.init_pidfd
+        ) = -1  # first: a fork of the host may come in between
         for fd in mine:
             if fd >= 0:
                 os.close(fd)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fc_worker.messages import WorkerConfig
 
 from fc_runtime.errors import InvalidFunctionError, RuntimeClosedError
+from fc_runtime.function import Function
 from fc_runtime.pool.roster import Roster
 from fc_runtime.pool.zygote import Zygote
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class ZygoteKeeper:
-    def __init__(self, config: WorkerConfig, roster: Roster, core: "Core") -> None:
+    def __init__(
+        self, function: Function, config: WorkerConfig, roster: Roster, core: "Core"
+    ) -> None:
+        self._function = function
         self._config = config
         self._roster = roster
         self._core = core
@@ -50,7 +54,8 @@ class ZygoteKeeper:
                     raise InvalidFunctionError(
                         "code", config.code, "the folder has gone since it was registered"
                     )
-                zygote = self._zygote = Zygote(config)
+                planned = self._core.holding.planned(self._function, config)
+                zygote = self._zygote = Zygote(planned)
                 supervisor = self._core.supervisor
                 supervisor.watch(zygote)
                 supervisor.log.info("zygote.started", function=config.function, pid=zygote.pid)

@@ -23,6 +23,7 @@ from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.call import ROOMY_NS
 from fc_runtime.errors import OverloadedError
 from fc_runtime.function import Function
+from fc_runtime.isolation.tiers import Limits
 from fc_runtime.outcome import Result
 from fc_runtime.pool import nursery, undertaker
 from fc_runtime.pool.grants import Counts, Grant, Leave, Waiter
@@ -44,6 +45,9 @@ class Pool:
         self.function = function
         self.core = core
         self.memory_bytes = function.memory_mb * 1024 * 1024
+        self.limits = Limits(
+            memory_bytes=self.memory_bytes, processes=function.max_processes, cpu=function.cpu
+        )
         self.timeout_ns = int(function.timeout * 1e9)
         # For the warm path: the headers of a call that has nothing of its own but its id.
         self.plain = not callable(function.credentials) and self.timeout_ns > ROOMY_NS
@@ -52,7 +56,7 @@ class Pool:
         self.packed_headers = wire.around(m.REQUEST_ID, REQUEST_ID_BYTES, self.fixed_headers)
         self.counts = Counts()
         self.roster = Roster(function)
-        self.keeper = ZygoteKeeper(config, self.roster, core)
+        self.keeper = ZygoteKeeper(function, config, self.roster, core)
         self._wears_out = function.max_invocations is not None
         self._recycle = RecyclePolicy(function.max_invocations)
 
@@ -175,11 +179,11 @@ class Pool:
         """Its caller left in the middle of a call."""
 
         def end() -> None:
-            self.core.supervisor.end(instance, "abandoned")
+            self.core.supervisor.endings.end(instance, "abandoned")
             self.lost(instance)
 
         if instance.state is State.LEASED:
-            self.core.supervisor.endings.run(end)
+            self.core.supervisor.endings.threads.run(end)
 
     def lost(self, instance: Instance) -> None:
         """Its caller found it dead, or has ended it."""
@@ -229,10 +233,10 @@ class Pool:
         """One was started for a caller who has left meanwhile."""
 
         def end() -> None:
-            self.core.supervisor.end(instance, "abandoned")
+            self.core.supervisor.endings.end(instance, "abandoned")
             self.failed_start(instance, None, served=True)
 
-        self.core.supervisor.endings.run(end)
+        self.core.supervisor.endings.threads.run(end)
 
     # -- what the supervisor has heard ---------------------------------------------------------
 
@@ -261,7 +265,7 @@ class Pool:
                 instance.advance(Trigger.STOP)
                 nursery.plan_top_up(self)
         # Also one that has been told to go: nobody else will hear that it has.
-        self.core.supervisor.endings.run(lambda: undertaker.kill(instance, "orphaned"))
+        self.core.supervisor.endings.threads.run(lambda: undertaker.kill(instance, "orphaned"))
 
     # -- the end -------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import Ending, Guarded
 from fc_runtime.outcome import Outcome, Result, Usage
 from fc_runtime.pool import autopsy
-from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.instance import Exit, Instance
 from fc_runtime.pool.request import Request
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Serving:
         self.call = Call(
             channel,
             exchange,
-            Guarded(core.isolation, pool.memory_bytes, instance.log_fd),
+            Guarded(instance.cell, pool.memory_bytes, pool.limits.processes, instance.log_fd),
             started_ns=started_ns,
             deadline_ns=deadline_ns,
             timeout_ns=request.timeout_ns,
@@ -119,8 +119,11 @@ class Serving:
             return self._conclude_failure(Ending.GONE)
         instance = self.instance
         pool = self.request.pool
+        if m.CHILDREN in headers and instance.cell.ran_out_of_memory():
+            # The kernel took a child of the handler's, who may not even have noticed.
+            return self._conclude_failure(Ending.OUT_OF_MEMORY)
         if status == m.STATUS_DECLINED:
-            self._core.supervisor.end(instance, "unclean")
+            self._core.supervisor.endings.end(instance, "unclean")
             self._held = False
             pool.lost(instance)
             raise Declined(headers.get(m.UNCLEAN, ""))
@@ -147,7 +150,7 @@ class Serving:
         outcome, payload = settle.answered(call)
         log = instance.take_log(cut=call.log_was_cut)
         result = self._result(outcome, payload, log, Usage(peak_memory_bytes=call.peak_bytes))
-        self._core.supervisor.end(instance, "not_initialized")
+        self._core.supervisor.endings.end(instance, "not_initialized")
         self._held = False
         self.request.pool.failed_start(instance, result, served=self._for_caller)
         return result
@@ -183,13 +186,13 @@ class Serving:
         self._held = False
         self._let_go()
         pool = self.request.pool
-        self._core.supervisor.endings.run(self._end_abandoned)
+        self._core.supervisor.endings.threads.run(self._end_abandoned)
         pool.counts.invocations += 1
 
     # -- the parts -----------------------------------------------------------------------------
 
     def _end_abandoned(self) -> None:
-        self._core.supervisor.end(self.instance, "abandoned")
+        self._core.supervisor.endings.end(self.instance, "abandoned")
         self._give_back_dead(None)
 
     def _let_go(self) -> None:
@@ -207,7 +210,13 @@ class Serving:
         call.ended_ns = call.ended_ns or time.monotonic_ns()
         stack = autopsy.where_it_hangs(instance) if ending is Ending.TIMED_OUT else ""
         natural = ending is Ending.GONE and autopsy.dies_by_itself(core, instance)
-        exited = instance.exit if natural else core.supervisor.end(instance, ending.name.lower())
+        exited: Exit | None = None
+        if natural:
+            exited = instance.exit
+        elif ending is Ending.TIMED_OUT:
+            core.supervisor.endings.doom(instance, call.deadline_ns)
+        else:
+            exited = core.supervisor.endings.end(instance, ending.name.lower())
         if initializing and instance.channel.pid is None and ending is not Ending.TIMED_OUT:
             self._give_back_dead(None)
             raise Declined("" if exited is None else exited.reason)
@@ -217,6 +226,11 @@ class Serving:
         instance.note_peak(call.exchange.ready)
         instance.note_peak(call.exchange.reply)
         peak = max(call.peak_bytes, instance.peak_bytes)
+        process = ""
+        if ending in (Ending.GONE, Ending.OUT_OF_MEMORY) and instance.cell.ran_out_of_memory():
+            ending = Ending.OUT_OF_MEMORY
+            peak = max(peak, self.request.pool.memory_bytes)
+            process = autopsy.who_was_killed(instance, call, natural=natural)
         outcome, payload = settle.failed(
             call,
             ending,
@@ -229,7 +243,8 @@ class Serving:
             exit_code=exit_code,
             reason=reason,
             stack=stack,
-            source=core.isolation.source,
+            source=core.holding.isolation.source,
+            process=process,
         )
         if stack:
             instance.append_log(autopsy.timeout_record(self.request.request_id, stack))

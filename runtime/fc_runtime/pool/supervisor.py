@@ -3,7 +3,7 @@ The one thread that hears from the zygotes, keeps time, and is otherwise asleep.
 
 It reads control sockets and runs what was asked for at an instant; it never waits for a handler,
 never runs user code, and never forks. What takes time goes to threads: starts to
-`background`, ends to `endings`.
+`background`, ends to those of `endings`.
 """
 
 import heapq
@@ -23,27 +23,22 @@ from typing import Any, Final
 from fc_worker import messages as m
 
 from fc_runtime.errors import InternalError
-from fc_runtime.isolation.tiers import Isolation
-from fc_runtime.pool.events import EXPECTED_STOPS, Log
+from fc_runtime.pool.endings import GONE_WITHIN_S, Endings
+from fc_runtime.pool.events import Log
 from fc_runtime.pool.instance import Exit, Instance
 from fc_runtime.pool.lifecycle import State
 from fc_runtime.pool.threads import Threads
 from fc_runtime.pool.zygote import Zygote
 
-GONE_WITHIN_S: Final = 5.0  # a killed tree that is not gone by then is reported, not waited for
-STUCK_S: Final = 1.0  # for a zygote to fork, when all the time for a start is over already
 BACKGROUND_THREADS: Final = 4
 LONGEST_SLEEP_S: Final = 86_400.0  # epoll takes no more than 2**31 milliseconds
 
 
 class Supervisor:
-    def __init__(self, isolation: Isolation, log: Log) -> None:
-        self.isolation = isolation
+    def __init__(self, log: Log) -> None:
         self.log = log
+        self.endings = Endings(log, self.after)
         self.background = Threads("fc-runtime-background", BACKGROUND_THREADS)  # starts
-        self.endings = Threads("fc-runtime-endings", BACKGROUND_THREADS)  # never behind slow starts
-        self.kills = 0
-        self.survivors = 0
         self._zygotes: dict[int, Zygote] = {}
         self._tasks: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
@@ -76,65 +71,6 @@ class Supervisor:
             heapq.heappush(self._timers, (at, next(self._order), task))
 
         self._post(add)
-
-    def end(self, instance: Instance, reason: str) -> Exit | None:
-        """
-        End the whole tree of *instance* and wait, for a bounded time, until it is verified gone;
-        how it ended, None if it did not. The caller holds it, or has made it STOPPING.
-        """
-        instance.stop_reason = instance.stop_reason or reason
-        self.kills += 1
-        channel = instance.channel
-        patience_s = STUCK_S if reason == "timed_out" else GONE_WITHIN_S
-        if channel.pid is None and not instance.exited.wait(patience_s):
-            instance.zygote.kill()  # it does not even fork: stuck in a preload
-        self.kill_tree(instance)
-        ending = self.wait_for_exit(instance)
-        if ending is None:
-            self.survivors += 1
-            self.log.warning(
-                "instance.survived", instance=instance.id, pid=channel.pid, reason=reason
-            )
-        return ending
-
-    def kill_tree(self, instance: Instance) -> None:
-        """Signal everybody in it, unless it has ended. Its descriptors stay open meanwhile."""
-        with instance.guard:
-            channel = instance.channel
-            if not instance.disposed and channel.pid is not None and not instance.exited.is_set():
-                self.isolation.kill_tree(channel.pid, channel.pidfd)
-
-    def wait_for_exit(self, instance: Instance) -> Exit | None:
-        """Until the zygote has reported its exit, or the pidfd, where the zygote has gone."""
-        until = time.monotonic() + GONE_WITHIN_S
-        while not instance.exited.wait(0.05):  # the zygote may go at any moment, and say nothing
-            if instance.zygote.gone and instance.channel.process_ended():
-                instance.exit = Exit(None, reason="its zygote was gone")
-                instance.exited.set()
-            elif time.monotonic() > until:
-                return None
-        return instance.exit
-
-    def dispose(self, instance: Instance) -> None:
-        """Let go of descriptors and pid of an instance that has ended and that nobody holds."""
-        with instance.guard:
-            if instance.disposed:
-                return
-            instance.disposed = True
-            instance.zygote.reap(instance)
-            instance.close()
-        ending = instance.exit
-        say = self.log.info if instance.stop_reason in EXPECTED_STOPS else self.log.warning
-        say(
-            "instance.exited",
-            cause=instance.stop_reason or "died",
-            function=instance.pool.function.name,
-            instance=instance.id,
-            exit_code=None if ending is None else ending.code,
-            swept=0 if ending is None else ending.swept,
-            age_s=round((time.monotonic_ns() - instance.born_ns) / 1e9, 3),
-            invocations=instance.invocations,
-        )
 
     def stop(self) -> None:
         """End the thread. All zygotes are gone by then."""
@@ -257,6 +193,7 @@ class Supervisor:
                 pidfd = descriptors[0] if descriptors else _pidfd_without_room(message["pid"])
                 if pidfd is None:
                     return
+                instance.init_pidfd = descriptors[1] if len(descriptors) > 1 else -1
                 instance.channel.adopt(message["pid"], pidfd)
                 self.log.debug(
                     "instance.started",
@@ -272,14 +209,14 @@ class Supervisor:
             case m.EXITED:
                 ending = Exit(message["code"], message["swept"], tuple(message["left"]))
                 if ending.survivors:
-                    self.survivors += len(ending.survivors)
-                    self.log.warning("instance.left_survivors", pids=ending.survivors)
+                    self.endings.note_survivors(instance, ending.survivors)
                 self._note_exit(instance, ending)
             case _:
                 raise InternalError(f"a zygote said {message[m.OP]!r}")
 
     def _note_exit(self, instance: Instance, ending: Exit) -> None:
         instance.exit = ending
+        self.endings.note_exit(instance)
         instance.exited.set()
         instance.pool.on_exit(instance)
 

@@ -36,12 +36,12 @@ def dismiss(instance: Instance, reason: str) -> None:
         if instance.exited.is_set():
             bury(instance)
     else:
-        supervisor.endings.run(partial(kill, instance, reason))
+        supervisor.endings.threads.run(partial(kill, instance, reason))
 
 
 def kill(instance: Instance, reason: str) -> None:
     """End it with its tree, and wait for that. On an `endings` thread."""
-    instance.pool.core.supervisor.end(instance, reason)
+    instance.pool.core.supervisor.endings.end(instance, reason)
     bury(instance)
 
 
@@ -56,7 +56,7 @@ def bury(instance: Instance) -> None:
         roster.live.discard(instance)
         plan_expiry(pool)
         roster.changed.notify_all()
-    pool.core.supervisor.dispose(instance)
+    pool.core.supervisor.endings.dispose(instance)
     leave_if_empty(pool)
 
 
@@ -95,7 +95,7 @@ def leave_if_empty(pool: "Pool") -> None:
 def _insist(instance: Instance) -> None:
     if not instance.disposed:
         reason = instance.stop_reason or "closed"
-        instance.pool.core.supervisor.endings.run(partial(kill, instance, reason))
+        instance.pool.core.supervisor.endings.threads.run(partial(kill, instance, reason))
 
 
 def _expire(pool: "Pool") -> None:

@@ -50,6 +50,7 @@ class Zygote:
         self.gone = False
         self.ended = threading.Event()
         self.thread_source: str | None = None
+        self.has_scratch_folders = any(step[0] == "scratch_folder" for step in config.plan)
         packed = msgpack.packb({m.OP: m.CONFIGURE, "config": config.to_map()})
         with _starting:
             process, ours = _start(config)
@@ -77,7 +78,13 @@ class Zygote:
                 raise ConnectionResetError("the zygote is gone")
             self.instances[instance.id] = instance
             try:
-                self._send({m.OP: m.SPAWN, "id": instance.id}, descriptors)
+                message = {
+                    m.OP: m.SPAWN,
+                    "id": instance.id,
+                    "join": list(instance.cell.folders),
+                    "scratch": instance.scratch,
+                }
+                self._send(message, descriptors)
             except OSError:
                 del self.instances[instance.id]
                 raise
@@ -99,7 +106,7 @@ class Zygote:
         while True:
             try:
                 data, ancillary, _, _ = self._socket.recvmsg(
-                    m.MAX_DATAGRAM_BYTES, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
+                    m.MAX_DATAGRAM_BYTES, socket.CMSG_SPACE(2 * 4), socket.MSG_CMSG_CLOEXEC
                 )
             except BlockingIOError:
                 return heard
@@ -221,16 +228,18 @@ def _above_standard(fd: int) -> int:
 def _environment(config: m.WorkerConfig) -> dict[str, str]:
     """
     Nothing of the host's. The dynamic loader reads its path only at exec, so that has to be right
-    here (spec 9.B); everything else is set in the worker.
+    here (spec 9.B); everything else is set in the worker. A sealed zygote loads nothing of the
+    function's: it is not in the sandbox itself.
     """
-    libraries = [config.code, f"{config.code}/lib", "/usr/local/lib"]
-    libraries += [f"{layer}/lib" for layer in config.layers]
+    loader = {
+        "LD_LIBRARY_PATH": config.library_path(),
+        **{key: value for key, value in config.environment.items() if key.startswith("LD_")},
+    }
     return {
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "PYTHONIOENCODING": "utf-8:surrogateescape",
-        "LD_LIBRARY_PATH": ":".join([*libraries, "/opt/lib"]),
-        **{key: value for key, value in config.environment.items() if key.startswith("LD_")},
+        **({} if config.sealed else loader),
     }
 
 

@@ -19,7 +19,8 @@ MiB = 1024 * 1024
 
 def say(who, pid=None):
     """Write, unbuffered and at once, who has which pid."""
-    os.write(1, b"pid %d %s\n" % (pid or os.getpid(), who.encode()))
+    number, namespace = pid or os.getpid(), os.stat("/proc/self/ns/pid").st_ino
+    os.write(1, b"pid %d:%d %s\n" % (number, namespace, who.encode()))
 
 
 def well(event, context):

@@ -12,7 +12,8 @@ HOG = "hoard = []\nwhile True: hoard.append(b'x' * 2**20)"
 
 
 def say(who, pid=None):
-    os.write(1, b"pid %d %s\n" % (pid or os.getpid(), who.encode()))
+    number, namespace = pid or os.getpid(), os.stat("/proc/self/ns/pid").st_ino
+    os.write(1, b"pid %d:%d %s\n" % (number, namespace, who.encode()))
 
 
 def fill(mebibytes):

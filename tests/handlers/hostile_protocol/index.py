@@ -24,6 +24,10 @@ worker = None  # the one that called us
 invocation = 0  # the id of its request
 
 
+def who_am_i():
+    return f"{os.getpid()}:{os.stat('/proc/self/ns/pid').st_ino}"
+
+
 def handler(event, context):
     global worker, invocation
     frame = sys._getframe()
@@ -32,8 +36,8 @@ def handler(event, context):
     worker, invocation = frame.f_locals["self"], frame.f_locals["frame"].invocation
     asked = json.loads(event)
     if "play" not in asked:
-        return {"pid": os.getpid(), "nonce": asked["nonce"]}
-    print("pid", os.getpid(), "worker", flush=True)
+        return {"pid": who_am_i(), "nonce": asked["nonce"]}
+    print("pid", who_am_i(), "worker", flush=True)
     return globals()[asked["play"]](asked)
 
 

@@ -70,7 +70,7 @@ def spawn(context):
     import subprocess
 
     child = subprocess.Popen(["sleep", "1000"])
-    print(f"pid {child.pid} child", flush=True)
+    print(f"pid {child.pid}:{os.stat('/proc/self/ns/pid').st_ino} child", flush=True)
     hang(context)
 
 

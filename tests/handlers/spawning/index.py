@@ -11,7 +11,8 @@ import time
 
 
 def say(who, pid=None):
-    os.write(1, b"pid %d %s\n" % (pid or os.getpid(), who.encode()))
+    number, namespace = pid or os.getpid(), os.stat("/proc/self/ns/pid").st_ino
+    os.write(1, b"pid %d:%d %s\n" % (number, namespace, who.encode()))
 
 
 def dispatch(event, context):

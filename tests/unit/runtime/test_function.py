@@ -16,6 +16,8 @@ from fc_runtime.function import (
     MAX_IDLE_S,
     MAX_LIST_BYTES,
     MAX_MEMORY_MB,
+    MAX_PROCESSES,
+    MAX_SCRATCH_MB,
     MAX_TIMEOUT_S,
     MIN_MEMORY_MB,
     Function,
@@ -71,6 +73,11 @@ def test_defaults_are_those_of_the_docstring(code: Path) -> None:
         "preload": (),
         "sandbox": "standard",
         "layers": (),
+        "network": "host",
+        "max_processes": 1024,
+        "cpu": None,
+        "scratch": "keep",
+        "scratch_mb": 512,
     } == {field.name: getattr(function, field.name) for field in dataclasses.fields(function)}
 
 
@@ -108,6 +115,16 @@ def test_defaults_are_those_of_the_docstring(code: Path) -> None:
         ("credentials", Credentials(access_key_id="i", access_key_secret="s")),
         ("preload", ("numpy", "xml.etree.ElementTree")),
         ("sandbox", "none"),
+        ("sandbox", "strict"),
+        ("network", "host"),
+        ("max_processes", 1),
+        ("max_processes", MAX_PROCESSES),
+        ("cpu", 0.05),
+        ("cpu", 2.0),
+        ("scratch", "empty"),
+        ("scratch", "host"),
+        ("scratch_mb", 1),
+        ("scratch_mb", MAX_SCRATCH_MB),
     ],
 )
 def test_good_values_are_taken(code: Path, field: str, value: object) -> None:
@@ -161,7 +178,15 @@ BAD: list[tuple[str, object, str]] = [
     *(("layers", value, "a sequence of folders") for value in (None, "/tmp", {"/tmp"}, 5)),
     *(("layers", [value], "there is no such folder") for value in ("/no/such", 5, b"/tmp", "\0")),
     ("layers", [BytesPath()], "there is no such folder"),
-    *(("sandbox", value, "one of none, standard") for value in ("", "strict", None, [])),
+    *(("sandbox", value, "one of none, standard, strict") for value in ("", "Strict", None, [])),
+    *(("network", value, "one of none, host") for value in ("", "bridge", [])),
+    ("network", "none", "only sandbox='strict'"),
+    *(("max_processes", value, "from 1 to") for value in (0, -1, MAX_PROCESSES + 1)),
+    *(("max_processes", value, "a whole number") for value in (1.5, True, "8")),
+    *(("cpu", value, "from 0.05 to") for value in (0, 0.01, -1.0, math.nan, math.inf, 1e9)),
+    *(("cpu", value, "a number of CPUs") for value in ("1", True, [])),
+    *(("scratch", value, "one of keep, empty, host") for value in ("", None, "tmp")),
+    *(("scratch_mb", value, "from 1 to") for value in (0, MAX_SCRATCH_MB + 1)),
     *(("credentials", value, "a Credentials, or a callable") for value in ("key", ("i", "s"), 5)),
 ]
 

@@ -149,6 +149,18 @@ ENDINGS: list[tuple[Ending, dict[str, Any], InitializationCause, str]] = [
         f"{EXITED}maxMemoryUsage: 20.00MB)",
     ),
     (
+        Ending.OUT_OF_MEMORY,
+        {"peak_bytes": 64 * MiB, "source": "cgroup", "process": "python[7]"},
+        OutOfMemory(64 * MiB, 64 * MiB, "cgroup", "python[7]"),
+        f"{EXITED}maxMemoryUsage: 64.00MB)",
+    ),
+    (
+        Ending.TOO_MANY_PROCESSES,
+        {},
+        Crashed(None, None, "started more processes than max_processes allows"),
+        f"{EXITED}maxMemoryUsage: 20.00MB)",
+    ),
+    (
         Ending.BROKEN,
         {"reason": "broke the protocol: …"},
         Crashed(None, None, "broke the protocol: …"),

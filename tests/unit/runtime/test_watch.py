@@ -8,31 +8,43 @@ from fc_runtime.dispatch.watch import CLOSE_MS, LOG_BYTES, PERIOD_MS, Ending, Wa
 from fc_runtime.isolation.tiers import Reading
 
 LIMIT = 1000
+MOST = 8  # processes
 PID = 4711
 
 
 class Tier:
-    """Isolation whose meter reads what the test says."""
+    """A cell whose meter reads what the test says."""
 
-    name = source = "test"
+    folders = ()
 
     def __init__(self, *readings: int) -> None:
         self.readings = list(readings)
-        self.metered: list[tuple[int, int]] = []
+        self.metered: list[int] = []
         self.closed = 0
+        self.processes = 1
+        self.enforced = False
+        self.killed = False
 
-    def meter(self, pid: int, limit_bytes: int) -> "Tier":
-        self.metered.append((pid, limit_bytes))
+    def meter(self, pid: int) -> "Tier":
+        self.metered.append(pid)
         return self
 
     def read(self) -> Reading:
-        return Reading(self.readings.pop(0), "python[4711]")
+        return Reading(
+            self.readings.pop(0), "python[4711]", self.processes, self.enforced, self.killed
+        )
 
     def close(self) -> None:
         self.closed += 1
 
-    def kill_tree(self, _pid: int, _pidfd: int) -> int:
+    def kill(self, _pid: int, _pidfd: int, _init_pidfd: int) -> None:
         raise AssertionError("a watch only watches")
+
+    def ran_out_of_memory(self) -> bool:
+        return False
+
+    def members(self) -> tuple[int, ...]:
+        return ()
 
 
 @pytest.fixture
@@ -45,7 +57,7 @@ def log_fd() -> Iterator[int]:
 
 def test_memory_below_equal_and_above_the_limit(log_fd: int) -> None:
     """Up to the limit is allowed; one byte more is the end, with the reading that shows it."""
-    watch = Watch(Tier(1, LIMIT, LIMIT + 1), LIMIT, log_fd)
+    watch = Watch(Tier(1, LIMIT, LIMIT + 1), LIMIT, MOST, log_fd)
 
     assert [None, None, Ending.OUT_OF_MEMORY] == [watch.look(PID) for _ in range(3)]
     assert Reading(LIMIT + 1, "python[4711]") == watch.reading
@@ -54,7 +66,7 @@ def test_memory_below_equal_and_above_the_limit(log_fd: int) -> None:
 
 def test_it_looks_more_often_when_memory_gets_short(log_fd: int) -> None:
     """Over half of the limit the looks come closer, and go back when it is given back."""
-    watch = Watch(Tier(LIMIT // 2, LIMIT // 2 + 1, 1), LIMIT, log_fd)
+    watch = Watch(Tier(LIMIT // 2, LIMIT // 2 + 1, 1), LIMIT, MOST, log_fd)
     periods = [watch.period_ms]
     for _ in range(3):
         watch.look(PID)
@@ -63,9 +75,38 @@ def test_it_looks_more_often_when_memory_gets_short(log_fd: int) -> None:
     assert [PERIOD_MS, PERIOD_MS, CLOSE_MS, PERIOD_MS] == periods
 
 
+def test_it_does_not_look_more_often_where_the_kernel_holds_the_limit(log_fd: int) -> None:
+    """Nothing would be gained by it."""
+    tier = Tier(LIMIT)
+    tier.enforced = True
+    watch = Watch(tier, LIMIT, MOST, log_fd)
+    watch.look(PID)
+
+    assert PERIOD_MS == watch.period_ms
+
+
+def test_the_kernels_own_word_is_evidence(log_fd: int) -> None:
+    """It has ended a child, which the handler may not have noticed; no figure says so."""
+    tier = Tier(1)
+    tier.killed = True
+
+    assert Ending.OUT_OF_MEMORY is Watch(tier, LIMIT, MOST, log_fd).look(PID)
+
+
+@pytest.mark.parametrize(
+    ("processes", "ending"), [(MOST, None), (MOST + 1, Ending.TOO_MANY_PROCESSES)]
+)
+def test_more_processes_than_allowed(log_fd: int, processes: int, ending: Ending | None) -> None:
+    """Up to the limit is allowed; one more is the end."""
+    tier = Tier(1)
+    tier.processes = processes
+
+    assert ending is Watch(tier, LIMIT, MOST, log_fd).look(PID)
+
+
 def test_the_peak_stays(log_fd: int) -> None:
     """What was used and given back was used."""
-    watch = Watch(Tier(10, 500, 20), LIMIT, log_fd)
+    watch = Watch(Tier(10, 500, 20), LIMIT, MOST, log_fd)
     for _ in range(3):
         watch.look(PID)
 
@@ -76,13 +117,13 @@ def test_the_peak_stays(log_fd: int) -> None:
 def test_one_meter_and_only_for_a_known_process(log_fd: int) -> None:
     """Before the zygote has told the pid there is no tree to measure; then one meter serves all."""
     tier = Tier(1, 2)
-    watch = Watch(tier, LIMIT, log_fd)
+    watch = Watch(tier, LIMIT, MOST, log_fd)
 
     assert watch.look(None) is None
     assert [] == tier.metered
     watch.look(PID)
     watch.look(PID)
-    assert [(PID, LIMIT)] == tier.metered
+    assert [PID] == tier.metered
 
     watch.close()
     watch.close()
@@ -92,7 +133,7 @@ def test_one_meter_and_only_for_a_known_process(log_fd: int) -> None:
 def test_closing_without_a_look(log_fd: int) -> None:
     """Most warm calls end before anybody has looked."""
     tier = Tier()
-    Watch(tier, LIMIT, log_fd).close()
+    Watch(tier, LIMIT, MOST, log_fd).close()
 
     assert 0 == tier.closed
 
@@ -102,7 +143,7 @@ def test_a_long_log_is_cut_to_its_head(log_fd: int) -> None:
     Head and tail are kept: past twice the size the head stays, what follows is appended behind
     it, and it is remembered that the middle is gone.
     """
-    watch = Watch(Tier(), LIMIT, log_fd)
+    watch = Watch(Tier(), LIMIT, MOST, log_fd)
     os.write(log_fd, b"h" * LOG_BYTES + b"m" * LOG_BYTES)
     watch.look(None)
     assert not watch.cut

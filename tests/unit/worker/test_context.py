@@ -25,7 +25,6 @@ def config(**changes: Any) -> WorkerConfig:
         "environment": {},
         "preload": (),
         "layers": (),
-        "sandbox": "none",
         "max_response_bytes": 1,
     }
     return WorkerConfig(**{**values, **changes})

@@ -22,7 +22,10 @@ configs = st.builds(
     environment=st.dictionaries(texts, texts, max_size=4),
     preload=st.lists(texts, max_size=3).map(tuple),
     layers=st.lists(texts, max_size=3).map(tuple),
-    sandbox=texts,
+    plan=st.lists(st.lists(texts | st.integers(0, 9) | st.binary(max_size=9))).map(tuple),
+    sealed=st.booleans(),
+    identity=st.none() | st.integers(1, 2**31),
+    empty_scratch=st.booleans(),
     max_response_bytes=st.integers(0, 2**32 - 1),
     **dict.fromkeys(
         [
@@ -68,7 +71,6 @@ def test_what_has_a_default_may_be_left_out() -> None:
         "environment": {},
         "preload": [],
         "layers": ["/layer"],
-        "sandbox": "none",
         "max_response_bytes": 1,
     }
     config = WorkerConfig.from_map(least)

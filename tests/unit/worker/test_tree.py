@@ -403,5 +403,4 @@ def test_signals_that_do_not_arrive(
 
 def test_reaping_who_is_not_there() -> None:
     """Gone, or another's child: nothing to wait for."""
-    tree._reap(gone(), 0.0)
-    tree._reap(1, 0.0)
+    tree._reap([gone(), 1], 0.0)

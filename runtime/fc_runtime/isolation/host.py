@@ -1,0 +1,149 @@
+"""
+What this host allows, found out by doing it.
+
+The plans that workers will be given are carried out once in processes of their own, started fresh
+(nothing of the host program is forked), and what went wrong is kept for the life of the program.
+Takes a few hundredths of a second, the first time.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import fc_worker
+from fc_worker.messages import Step
+
+from fc_runtime.isolation import seccomp
+from fc_runtime.isolation.profiles import (
+    FIRST_IDENTITY,
+    PROFILES,
+    SHOWN_USER,
+    Cage,
+    Rights,
+    make_plan,
+)
+
+NAMESPACES_MEND: Final = (
+    "run as root, or allow user namespaces: sysctl -w user.max_user_namespaces=10000 "
+    "(and on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0, "
+    "on older Debian kernel.unprivileged_userns_clone=1)"
+)
+WITHIN_S: Final = 20.0
+_HOME: Final = str(Path(fc_worker.__file__).parent.parent)
+_BOOT: Final = (
+    f"import sys; sys.path.insert(0, {_HOME!r}); from fc_worker import trial; trial.try_plans()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What went wrong with what; None for nothing."""
+
+    mounts: str | None
+    pid_namespace: str | None
+    inner_user_namespace: str | None
+    strict: str | None
+
+    def rights(self) -> Rights:
+        return Rights(
+            root=os.geteuid() == 0,
+            user=os.geteuid(),
+            mounts=self.mounts is None,
+            inner_user_namespace=self.inner_user_namespace is None,
+        )
+
+
+_lock: Final = threading.Lock()
+_tried: Tried | None = None
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
+
+
+def tried() -> Tried:
+    """Everything, tried once."""
+    global _tried  # noqa: PLW0603 (a host does not change under a running program)
+    with _lock:
+        if _tried is None:
+            _tried = _try_everything()
+        return _tried
+
+
+def _try_everything() -> Tried:
+    root = os.geteuid() == 0
+    most = Rights(root=root, user=os.geteuid(), mounts=True, inner_user_namespace=True)
+    plans: dict[str, Sequence[Step]] = {
+        "mounts": make_plan(_cage("standard"), most, "cgroup", counts_processes=True).steps[1:],
+        "pid_namespace": make_plan(_cage("standard"), most, "pidns", counts_processes=False).steps,
+        "inner_user_namespace": [
+            *([["identity", FIRST_IDENTITY]] if root else []),
+            ["user_namespace", SHOWN_USER],
+        ],
+    }
+    unavailable = seccomp.why_unavailable()
+    if unavailable is None:
+        for name, inner in (("strict", True), ("strict_without_inner", False)):
+            rights = Rights(root=root, user=most.user, mounts=True, inner_user_namespace=inner)
+            plans[name] = make_plan(_cage("strict"), rights, "pidns", counts_processes=False).steps
+    wrong = try_plans(plans)
+    strict = unavailable
+    if strict is None:
+        inner_refused = wrong["inner_user_namespace"] is not None
+        strict = wrong["strict_without_inner" if inner_refused else "strict"]
+    return Tried(
+        mounts=wrong["mounts"],
+        pid_namespace=wrong["pid_namespace"],
+        inner_user_namespace=wrong["inner_user_namespace"],
+        strict=strict,
+    )
+
+
+def _cage(profile: str) -> Cage:
+    """Of a function with nothing special, whose code everybody may read."""
+    return Cage(
+        profile=PROFILES[profile],
+        code="/usr",
+        layers=(),
+        memory_mb=512,
+        processes=1024,
+        scratch="keep",
+        scratch_mb=16,
+        network=False,
+        identity=FIRST_IDENTITY,
+    )
+
+
+def try_plans(
+    plans: Mapping[str, Sequence[Step]], join: Sequence[str] = ()
+) -> Mapping[str, str | None]:
+    """
+    Carry out each plan in a process of its own that then ends; what went wrong, by name.
+
+    Args:
+        join: cgroup folders, for the step ``join_cgroups``.
+    """
+    asked = {name: {"plan": _as_json(plan), "join": list(join)} for name, plan in plans.items()}
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-I", "-S", "-W", "ignore", "-c", _BOOT],
+            input=json.dumps(asked).encode(),
+            capture_output=True,
+            check=False,
+            cwd="/",
+            env={"LANG": "C.UTF-8"},
+            timeout=WITHIN_S,
+        )
+        answers: dict[str, str | None] = json.loads(ended.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return dict.fromkeys(plans, f"cannot be tried: {error}")
+    return answers
+
+
+def _as_json(plan: Sequence[Step]) -> list[list[Any]]:
+    return [[value.hex() if isinstance(value, bytes) else value for value in step] for step in plan]
