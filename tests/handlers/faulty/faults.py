@@ -1,7 +1,7 @@
 """
-The six faults, by name, for any phase and any thread; and how to strike at a moment that is exact.
+The faults, by name, for any phase and any thread; and how to strike at a moment that is exact.
 
-What leaves the process alive ends in `tell`, so that the test knows that it has been done.
+``wait`` is none: it comes to the gate and waits there, for somebody outside to do the harm.
 """
 
 import ctypes
@@ -12,14 +12,15 @@ import signal
 import stat
 import struct
 import sys
-import termios
 import threading
 import time
 
 from fc_worker import wire
 
 MiB = 1024 * 1024
+PART_BYTES = 100_000
 HOARD = []
+GATE = os.environ.get("GATE", "")  # a folder with the fifos ``entered`` and ``release``
 
 
 def crash():
@@ -53,7 +54,23 @@ def out_of_memory():
     HOARD.extend(b"x" * MiB for _ in range(most))
 
 
+def tell():
+    with open(f"{GATE}/entered", "wb", buffering=0) as entered:
+        entered.write(b"- %d\n" % os.getpid())
+
+
+def wait():
+    with open(f"{GATE}/release", "rb", buffering=0) as release:
+        release.read(1)
+
+
+def wait_at_the_gate():
+    tell()
+    wait()
+
+
 FAULTS = {
+    "wait": wait_at_the_gate,
     "crash": crash,
     "exit": leave,
     "hang": hang,
@@ -99,7 +116,7 @@ def in_background(work, *arguments):
 # -- moments -----------------------------------------------------------------------------------
 
 
-def when_let(fault, tell, wait):
+def when_let(fault):
     """Once the test says so: the instance is idle by then."""
     wait()
     FAULTS[fault]()
@@ -113,21 +130,34 @@ def while_it_reads(fault):
     """
     main = threading.main_thread().ident
     pipe = request_pipe()
+    entered = os.open(f"{GATE}/entered", os.O_WRONLY)
+    release = os.open(f"{GATE}/release", os.O_RDONLY)
+    libc = ctypes.PyDLL(None)  # unlike CDLL it keeps the GIL
     sys.setswitchinterval(1000)
     while sys._current_frames()[main].f_code.co_name != "run":
         time.sleep(0.001)  # it is still busy with the answer to the event before
-    waiting = struct.pack("ihh", pipe, select.POLLIN, 0)
-    ctypes.PyDLL(None).poll(ctypes.create_string_buffer(waiting), 1, -1)  # unlike CDLL
-    strike(fault)
+    libc.poll(ctypes.create_string_buffer(struct.pack("ihh", pipe, select.POLLIN, 0)), 1, -1)
+    if fault == "wait":
+        here = b"- %d\n" % os.getpid()
+        libc.write(entered, here, len(here))
+        libc.read(release, ctypes.create_string_buffer(1), 1)
+    else:
+        strike(fault)
 
 
-def while_it_writes(fault, tell):
-    """When the first bytes of the answer are in the pipe, which cannot hold all of them."""
-    pipe = answer_pipe()
-    while not struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]:
-        time.sleep(0)
-    tell()
-    strike(fault)
+def while_it_writes(fault):
+    """When the first part of the answer, more than fits a pipe as it is, is on its way."""
+    write = os.write
+
+    def write_a_part(fd, data):
+        if len(data) <= PART_BYTES:
+            return write(fd, data)
+        os.write = write
+        done = write(fd, data[:PART_BYTES])
+        strike(fault)
+        return done
+
+    os.write = write_a_part
 
 
 class Hook:

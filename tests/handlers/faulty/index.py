@@ -27,34 +27,24 @@ def initialize(context):
 def handler(event, context):
     order = json.loads(event)
     fault = order.get("fault")
-    most = order.get("most", 0)
-
-    def tell():
-        with open(f"{order['gate']}/entered", "w") as entered:
-            entered.write(f"struck {os.getpid()}\n")
-
-    def wait():
-        with open(f"{order['gate']}/release", "rb", buffering=0) as release:
-            release.read(1)
-
     match order["phase"]:
         case "running" if fault == "oversized":
-            return b"x" * (most + 1)
+            return b"x" * (order["most"] + 1)
         case "running":
             faults.strike(fault)
         case "encoding":
-            return [faults.Hook(fault, most)]
+            return [faults.Hook(fault, order.get("most"))]
         case "writing":
-            faults.in_background(faults.while_it_writes, fault, tell)
+            faults.while_it_writes(fault)
             return b"x" * (8 * MiB)
         case "reading" if "armed" not in order:
             faults.in_background(faults.while_it_reads, fault)
         case "idle":
-            faults.in_background(faults.when_let, fault, tell, wait)
+            faults.in_background(faults.when_let, fault)
         case "after":
             last = faults.Last("well")
             last.fault = fault
             return last
-        case "waiting":
+        case "looked at":
             time.sleep(0.2)
-    return json.dumps({"well": order.get("number"), "pid": os.getpid()})
+    return json.dumps({"well": order["number"], "pid": os.getpid()})
