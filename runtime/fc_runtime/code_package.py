@@ -48,8 +48,8 @@ def has_module(code: Path, stem: str) -> bool:
 def unpack(path: Path, folder: Path) -> None:
     """Unpack the zip file *path* into *folder*, which must not exist yet."""
     entries = _checked_entries(path)
-    folder.mkdir(parents=True)
     try:
+        folder.mkdir(parents=True)
         _unpack(path, folder, entries)
     except _NOT_UNPACKABLE as error:
         raise InvalidFunctionError("code", str(path), f"cannot be unpacked: {error}") from error

@@ -300,3 +300,14 @@ def test_has_module(tmp_path: Path, package: Path) -> None:
     for place in (folder, package):
         assert [True] * 4 == [has_module(place, stem) for stem in ("a", "d/b", "c", "p")]
         assert [False] * 4 == [has_module(place, stem) for stem in ("b", "d", "data", "data/x")]
+
+
+def test_no_room_to_unpack_is_told(tmp_path: Path) -> None:
+    """A folder that cannot be made, as on a full disk, is a refusal with the reason."""
+    path = tmp_path / "code.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("index.py", "")
+    (tmp_path / "in the way").touch()
+
+    with pytest.raises(InvalidFunctionError, match=r"cannot be unpacked: .*Not a directory"):
+        code_package.unpack(path, tmp_path / "in the way" / "folder")
