@@ -1,5 +1,6 @@
 """The commands and their help. With boxes and colours where a person reads it, plain otherwise."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import typer
@@ -8,6 +9,7 @@ from fc_runtime.cli import output
 from fc_runtime.cli.exits import MEANINGS, Exit
 from fc_runtime.cli.invoke import invoke
 from fc_runtime.cli.sources import KEY_ID, KEY_SECRET, TOKEN
+from fc_runtime.cli.torture import MEANINGS as TORTURE_MEANINGS, TABLE, torture
 
 
 def run() -> int:
@@ -33,6 +35,10 @@ def _app(markup: Literal["rich"] | None) -> typer.Typer:
     app.command(
         no_args_is_help=True, epilog=_epilog(markup), context_settings={"max_content_width": 100}
     )(invoke)
+    app.command(
+        epilog=_lines(markup, TABLE, TORTURE_MEANINGS),
+        context_settings={"max_content_width": 100},
+    )(torture)
     return app
 
 
@@ -59,6 +65,11 @@ def _epilog(markup: Literal["rich"] | None) -> str:
         f"context.credentials comes from {KEY_ID}, {KEY_SECRET} and {TOKEN} of the environment, "
         "never from the command line."
     )
-    codes = [f"{code.value:>3}  {meaning}" for code, meaning in MEANINGS.items()]
+    return _lines(markup, credentials, MEANINGS)
+
+
+def _lines(markup: Literal["rich"] | None, text: str, meanings: Mapping[Exit, str]) -> str:
+    """A paragraph, and exit codes each on a line of its own."""
+    codes = [f"{code.value:>3}  {meaning}" for code, meaning in meanings.items()]
     as_it_stands = "" if markup else "\n\b"  # what tells click, not rich, to keep the lines
-    return "\n".join([credentials, as_it_stands, "Exit codes:", *codes])
+    return "\n".join([text, as_it_stands, "Exit codes:", *codes])

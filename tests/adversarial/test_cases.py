@@ -1,0 +1,99 @@
+"""
+Every adversarial case, in every tier that this host allows and in every sandbox: what
+``fc-runtime torture`` shows is what is tested here, from the same table.
+
+A case says what is promised. Where nothing is, it still has to end in time, the next call of the
+same function has to succeed, and nothing may be left (`run.run` judges all of it).
+"""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from fc_runtime.function import SANDBOXES
+from fc_runtime.torture.case import Case
+from fc_runtime.torture.cases import CASES, named
+from fc_runtime.torture.promises import Power, tiers_here
+from fc_runtime.torture.run import Status, run
+from fc_runtime.torture.stage import Grounds
+
+# Promises that are broken today. One that is kept again fails until it is taken off the list.
+BROKEN = {
+    "reaper-left": "a fork of a fork closes descriptors that are not the worker's any more",
+    "fork-in-fork": "a fork of a fork closes descriptors that are not the worker's any more",
+    "memory-leak": "growth from call to call is no reason yet to replace an instance",
+    "endless-line": "the stack of a handler that hangs in print() is empty",
+    "logging-broken": "an error that cannot be logged ends the worker with exit code 70",
+    "error-that-lies": "an exception whose __class__ raises ends the worker with exit code 70",
+    "preload-exits": "a preload that exits is told as a host without room for a process",
+}
+# Idem, where it depends on who is first: an instance that dies after its answer, before it reads
+# the next event, takes that one with it, though no handler code has seen it.
+RACES = {
+    *("request-pipe-closed", "request-pipe-empty", "pipes-not-blocking", "audit-hook"),
+}
+
+
+def cases_in(sandbox: str) -> Iterator[Case]:
+    """Without a sandbox only what a sandbox is there for is another matter."""
+    for case in CASES:
+        if sandbox != "none" or case.needs & {Power.LIMITS, Power.WALLS}:
+            yield case
+
+
+def parameters() -> Iterator[object]:
+    for tier in tiers_here():
+        for sandbox in SANDBOXES:
+            for case in cases_in(sandbox):
+                marks = []
+                if case.name in BROKEN and case.promised(tier, sandbox):
+                    marks.append(pytest.mark.xfail(reason=BROKEN[case.name], strict=True))
+                if case.name in RACES:
+                    marks.append(pytest.mark.xfail(reason="dies with the next event", strict=False))
+                text = f"{case.name}: the handler {case.what}"
+                yield pytest.param(tier, sandbox, case, id=f"{tier}-{sandbox}-{text}", marks=marks)
+
+
+@pytest.mark.parametrize(("tier", "sandbox", "case"), list(parameters()))
+def test_case(grounds: Callable[[str, str], Grounds], tier: str, sandbox: str, case: Case) -> None:
+    """As promised, in bounded time; the next call succeeds, and nothing is left."""
+    verdict = run(grounds(tier, sandbox), case)
+
+    assert () == verdict.troubles
+
+
+# -- the cases themselves --------------------------------------------------------------------------
+
+# What succeeds for whoever runs as the same user in the same world, whatever else he may do.
+ATTACKS_THAT_WORK = (
+    *("environ-of-the-host", "environ-of-a-neighbour", "everybody", "signalling"),
+    *("prlimit-of-a-neighbour", "secret-beside-the-code", "through-a-descriptor"),
+    *("code-of-a-neighbour", "writing-to-the-code", "shared-memory-of-the-host"),
+    *("scratch-of-a-neighbour", "abstract-socket", "socket-file", "tcp-to-the-host"),
+)
+
+
+@pytest.mark.parametrize("name", ATTACKS_THAT_WORK)
+def test_attacks_are_real(grounds: Callable[[str, str], Grounds], name: str) -> None:
+    """Without walls they succeed: that they are refused behind walls means something."""
+    (case,) = named([name])
+
+    verdict = run(grounds("portable", "none"), case)
+
+    assert verdict.status is Status.NOT_PROMISED
+    assert verdict.seen.words.startswith("managed: ")
+
+
+def test_every_row_is_a_case() -> None:
+    """
+    Rows of the list this project began with: all but 36, which kills the host, and is
+    ``tests/guest/test_host_killed.py``.
+    """
+    assert {*range(1, 41)} - {36} == {case.row for case in CASES if case.row is not None}
+
+
+def test_cases_have_names_of_their_own() -> None:
+    """A name is what one is asked for by, and what stands in the list of broken promises."""
+    names = [case.name for case in CASES]
+
+    assert len(names) == len(set(names))
+    assert {*BROKEN, *RACES} <= set(names)
