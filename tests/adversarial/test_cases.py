@@ -24,7 +24,9 @@ BROKEN = {
     "endless-line": "the stack of a handler that hangs in print() is empty",
     "logging-broken": "an error that cannot be logged ends the worker with exit code 70",
     "error-that-lies": "an exception whose __class__ raises ends the worker with exit code 70",
-    "preload-exits": "a preload that exits is told as a host without room for a process",
+    "idle-close": "an instance that closed its pipes while idle is given the next event",
+    "idle-noise": "an instance that wrote nonsense while idle is given the next event",
+    "import-exits-preloaded": "a preload that exits is told as a host without room for a process",
 }
 # Idem, where it depends on who is first: an instance that dies after its answer, before it reads
 # the next event, takes that one with it, though no handler code has seen it.

@@ -18,6 +18,7 @@ from fc_runtime.torture.footing import wait_for_any
 from fc_runtime.torture.stage import Stage
 
 _UNDER_WAY_S: Final = 0.2  # by then a warm call has long begun
+_IN_PEACE_S: Final = 0.4
 
 
 def sending(event: bytes) -> Play:
@@ -37,6 +38,19 @@ def again_and_again(times: int) -> Play:
         return Seen(told=dict(ends), took_s=time.monotonic() - started)
 
     return play
+
+
+def and_wait(stage: Stage) -> Seen:
+    """The deed, and then nothing, for as long as it takes to go wrong in peace."""
+    seen = stage.attack()
+    wait_for_any((), _IN_PEACE_S)
+    return seen
+
+
+def and_weigh(stage: Stage) -> Seen:
+    """As `and_wait`; then how much memory the function's processes hold, in MiB."""
+    seen = and_wait(stage)
+    return Seen(told={"held_mb": stage.resident_bytes() // 2**20}, took_s=seen.took_s)
 
 
 def beside_a_neighbour(stage: Stage) -> Seen:

@@ -170,6 +170,14 @@ class Stage:
                 return sum(function["processes"] for function in functions)
             footing.wait_for_any((), footing.POLL_S)
 
+    def resident_bytes(self) -> int:
+        """Of all its processes, the zygote's included."""
+        total = 0
+        for pid in self.marked():
+            with suppress(psutil.Error):
+                total += int(psutil.Process(pid).memory_info().rss)
+        return total
+
     # -- what lies around ----------------------------------------------------------------------
 
     def surroundings(self) -> dict[str, Any]:

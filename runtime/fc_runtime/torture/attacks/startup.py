@@ -1,4 +1,4 @@
-"""What goes wrong before the first event: at import, by the function's environment."""
+"""What goes wrong before the first event, at import or in the initializer: the environment says what."""
 
 import os
 import signal
@@ -9,33 +9,46 @@ import time
 
 from door import door
 
-FATE = os.environ.get("TORTURE_IMPORT")
-
-if FATE == "raise":
-    raise LookupError("no such luck")
-elif FATE == "hang":
-    while True:
+def meet(fate):
+    """What happens; None: nothing."""
+    if fate == "raise":
+        raise LookupError("no such luck")
+    if fate == "hang":
         time.sleep(1000)
-elif FATE == "exit":
-    sys.exit(3)
-elif FATE == "exit at once":
-    os._exit(0)
-elif FATE == "crash":
-    signal.raise_signal(signal.SIGSEGV)
-elif FATE == "hoard":
-    HOARD = [b"x" * 2**20 for _ in range(256)]
-    time.sleep(1000)
-elif FATE == "syntax":
-    exec("this is no Python")
-elif FATE == "close":
-    os.closerange(0, 65536)
-    time.sleep(1000)
-elif FATE == "thread":
-    threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
-elif FATE == "fork":
-    CHILD = os.fork()
-elif FATE == "daemon":
-    subprocess.Popen(["sleep", "999"], start_new_session=True)
+    if fate == "exit":
+        sys.exit(3)
+    if fate == "exit at once":
+        os._exit(0)
+    if fate == "crash":
+        signal.raise_signal(signal.SIGSEGV)
+    if fate == "hoard":
+        hoard = [b"x" * 2**20 for _ in range(256)]
+        time.sleep(len(hoard))
+    if fate == "syntax":
+        exec("this is no Python")
+    if fate == "close":
+        os.closerange(0, 65536)
+        time.sleep(1000)
+    if fate == "noise":
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                os.write(int(name), os.urandom(4096))
+            except OSError:
+                pass
+        time.sleep(1000)
+    if fate == "thread":
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+    if fate == "fork":
+        os.fork()
+    if fate == "daemon":
+        subprocess.Popen(["sleep", "999"], start_new_session=True)
+
+
+meet(os.environ.get("TORTURE_IMPORT"))
+
+
+def initialize(context):
+    meet(os.environ.get("TORTURE_INITIALIZER"))
 
 
 def well():

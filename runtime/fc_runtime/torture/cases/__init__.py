@@ -9,6 +9,7 @@ from fc_runtime.torture.cases import (
     deaths,
     hangs,
     host,
+    idle,
     memory,
     output,
     protocol,
@@ -28,6 +29,7 @@ CASES: Final[tuple[Case, ...]] = (
     *values.CASES,
     *startup.CASES,
     *state.CASES,
+    *idle.CASES,
     *host.CASES,
     *walls.CASES,
 )
