@@ -121,6 +121,23 @@ def test_what_is_not_promised_is_shown(ground: Grounds) -> None:
     assert "returned 'pong'" == verdict.seen.words
 
 
+def test_harm_is_shown_where_nothing_is_promised(ground: Grounds) -> None:
+    """A case may say that elsewhere even the next call fails: told, and no failure either."""
+
+    def unregister(stage: Stage) -> Seen:
+        seen = stage.attack()
+        stage.runtime.unregister(stage.name)
+        return seen
+
+    needy = replace(WELL, play=unregister, needs=frozenset({"no such power"}))
+
+    verdict = run(ground, replace(needy, harms=True))
+    assert (Status.NOT_PROMISED, ()) == (verdict.status, verdict.troubles)
+    assert verdict.harm[0].startswith("the next call: FunctionNotFoundError")
+
+    assert Status.WRONG is run(ground, needy).status
+
+
 def test_marks_are_found(tmp_path) -> None:
     """In the environment, or on the command line of a process without any."""
     mark = f"fct-{os.urandom(4).hex()}"

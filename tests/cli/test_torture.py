@@ -17,7 +17,7 @@ LONG_S = 60.0
 QUICK = ("--case", "segmentation-fault", "--case", "answer-a-set")
 KEYS = {
     *("case", "row", "what", "isolation", "sandbox", "status", "expected", "seen", "outcome"),
-    *("seconds", "survivors", "troubles", "missing"),
+    *("seconds", "survivors", "harm", "troubles", "missing"),
 }
 # A promise that nobody can keep, in the place of one that is kept.
 BREAK = (

@@ -103,7 +103,7 @@ def _sum_up(verdicts: list[Verdict], tier: str, sandbox: str, took_s: float) -> 
 
 def _cells(verdict: Verdict) -> tuple[str, ...]:
     expected = "not promised" if verdict.expected is None else verdict.expected.phrase
-    seen = "; ".join([verdict.seen.words, *verdict.troubles])
+    seen = "; ".join([verdict.seen.words, *verdict.harm, *verdict.troubles])
     return (
         _MARKS[verdict.status],
         verdict.case.name,
@@ -153,6 +153,7 @@ def _as_map(verdict: Verdict) -> dict[str, Any]:
         "outcome": None if outcome is None else name_of(outcome),
         "seconds": round(verdict.seen.took_s, 3),
         "survivors": list(verdict.survivors),
+        "harm": list(verdict.harm),
         "troubles": list(verdict.troubles),
         "missing": [power.value for power in verdict.case.missing(verdict.tier, verdict.sandbox)],
     }

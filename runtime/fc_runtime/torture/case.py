@@ -230,7 +230,8 @@ class Case:
         expect: what is promised, where all of *needs* is there.
         needs: powers of tier and sandbox without which it is not promised.
         otherwise: what is promised elsewhere; None: nothing but to go on and to leave nothing.
-        escapes: where it is not promised, processes may be left too; they are shown.
+        harms: where it is not promised, more may go wrong than the call: the next one may fail,
+            processes may be left. They are shown, and ended.
         timeout: seconds of the attacked call.
         options: of the `Function`.
         host: of the `Runtime`.
@@ -249,7 +250,7 @@ class Case:
     expect: Expectation
     needs: frozenset[Power] = frozenset()
     otherwise: Expectation | None = None
-    escapes: bool = False
+    harms: bool = False
     timeout: float = 3.0
     options: Mapping[str, Any] = field(default_factory=dict)
     host: Mapping[str, Any] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """Cases that are more than one call: what the host does while, before or beside it."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Final
 
 from fc_runtime.aio import AsyncRuntime
@@ -79,6 +81,23 @@ def beside_a_neighbour(stage: Stage) -> Seen:
         },
         took_s=took_s,
     )
+
+
+def looking_for_things(stage: Stage) -> Seen:
+    """What the deed has left where the host's other programs are; and takes it away."""
+    seen = stage.attack()
+    path = Path(f"/tmp/{stage.mark}-left")  # noqa: S108 (what the handler knows as its own)
+    key = int(stage.mark[-7:], 16)
+    shared = [
+        fields
+        for fields in map(str.split, Path("/proc/sysvipc/shm").read_text().splitlines()[1:])
+        if int(fields[0]) == key
+    ]
+    left = {"file": path.exists(), "shared memory": bool(shared)}
+    path.unlink(missing_ok=True)
+    for fields in shared:
+        ctypes.CDLL(None).shmctl(int(fields[1]), 0, None)  # IPC_RMID
+    return Seen(told=left, took_s=seen.took_s)
 
 
 def flooded(stage: Stage) -> Seen:

@@ -31,6 +31,7 @@ class Verdict:
     One row of the table.
 
     ``survivors``: processes that were there when nobody should have been, by name and pid.
+    ``harm``: what went wrong besides, a sentence each, where nothing is promised.
     ``troubles``: what is wrong, a sentence each; none: it is as it should be.
     """
 
@@ -40,6 +41,7 @@ class Verdict:
     expected: Expectation | None
     seen: Seen
     survivors: tuple[str, ...]
+    harm: tuple[str, ...]
     troubles: tuple[str, ...]
 
     @property
@@ -86,7 +88,8 @@ def run(grounds: Grounds, case: Case) -> Verdict:
         troubles.insert(0, f"expected: {expected.phrase}; seen: {seen.words}")
     if seen.took_s > case.timeout + case.within_s:
         troubles.append(f"it took {seen.took_s:.1f} s")
-    if names and not (case.escapes and expected is None):
+    shown = expected is None and case.harms
+    if names and not shown:
         troubles.append(f"left: {', '.join(names)}")
     return Verdict(
         case=case,
@@ -95,7 +98,8 @@ def run(grounds: Grounds, case: Case) -> Verdict:
         expected=expected,
         seen=seen,
         survivors=names,
-        troubles=(*troubles, *told),
+        harm=tuple(troubles) if shown else (),
+        troubles=tuple(told) if shown else (*troubles, *told),
     )
 
 

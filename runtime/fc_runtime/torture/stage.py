@@ -251,6 +251,22 @@ class Stage:
         return {"abstract": abstract, "socket_path": str(path), "port": tcp.getsockname()[1]}
 
 
+def heirs(stage: Stage) -> Seen:
+    """As `storm`, when the host has a secret open, inheritably, and in a variable of its own."""
+    name = f"FCT_{stage.mark[-8:]}"
+    try:
+        facts = stage.surroundings()
+        path = Path(facts["secret_path"])
+        os.environ[name] = path.read_text()
+        with path.open("rb") as secret:
+            os.set_inheritable(secret.fileno(), True)
+            stage.register({})  # and so a fresh zygote
+            return stage.invoke(f"{stage.case.deed} {json.dumps(facts)}")
+    finally:
+        os.environ.pop(name, None)
+        stage.clear_surroundings()
+
+
 def storm(stage: Stage) -> Seen:
     """An attack on the walls: the deed is told what there is to reach for."""
     try:

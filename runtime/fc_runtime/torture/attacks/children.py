@@ -16,6 +16,7 @@ import time
 
 from door import MARK, door, forever, libc, show_mark
 
+ARM = os.uname().machine == "aarch64"
 LIMIT = 400  # of processes at the same time: a host without any limit shall not notice
 
 
@@ -150,9 +151,141 @@ def leaving_an_exited_thread_group():
             forever()
 
         threading.Thread(target=go_on).start()
-        libc.syscall(93 if os.uname().machine == "aarch64" else 60, 0)  # exit, of this thread only
+        libc.syscall(93 if ARM else 60, 0)  # exit, of this thread only
     os.read(r, 1)
     return "left"
+
+
+# -- hiding ------------------------------------------------------------------------------------
+
+
+def leaving_under_another_name():
+    """A name to confuse whoever takes /proc/PID/stat apart."""
+    r, w = os.pipe()
+    if not os.fork():
+        name = b") Z 0 (\n" + MARK.encode()[-6:]
+        libc.prctl(15, name, 0, 0, 0)
+        os.write(w, b"x")
+        forever()
+    os.read(r, 1)
+    return "left"
+
+
+def leaving_by_a_thread():
+    """The child of a thread that is no more."""
+    r, w = os.pipe()
+
+    def start():
+        if not os.fork():
+            os.write(w, b"x")
+            forever()
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    os.read(r, 1)
+    return "left"
+
+
+def leaving_a_sibling():
+    """CLONE_PARENT: not a child of the worker's, but of whoever is its parent."""
+    r, w = os.pipe()
+    if libc.syscall(220 if ARM else 56, 0x8000 | signal.SIGCHLD, 0, 0, 0, 0) == 0:
+        os.write(w, b"x")
+        forever()
+    os.close(w)
+    os.read(r, 1)
+    return "left"
+
+
+def leaving_in_a_namespace():
+    """The first process of a world of processes of its own, and a second one there."""
+    r, w = os.pipe()
+    if not os.fork():
+        if libc.unshare(0x20000000) and libc.unshare(0x30000000):  # NEWPID, or NEWUSER with it
+            os.write(w, b"-")
+            os._exit(0)
+        if not os.fork():
+            os.fork()
+            os.write(w, b"x")
+            forever()
+        os._exit(0)
+    os.close(w)
+    return "left" if os.read(r, 1) == b"x" else "not allowed"
+
+
+def leaving_in_another_cgroup():
+    """A daemon that goes to the topmost cgroup of every kind that lets it."""
+    r, w = os.pipe()
+    if not os.fork():
+        os.setsid()
+        if not os.fork():
+            with open("/proc/self/mountinfo") as mounts:
+                for line in mounts:
+                    if " - cgroup" in line:
+                        try:
+                            with open(f"{line.split()[4]}/cgroup.procs", "w") as file:
+                                file.write("0")
+                        except OSError:
+                            pass
+            os.write(w, b"x")
+            forever()
+        os._exit(0)
+    os.wait()
+    os.read(r, 1)
+    return "left"
+
+
+def leaving_as_somebody_else():
+    """A daemon that is another user's, if there are the rights to that."""
+    r, w = os.pipe()
+    if not os.fork():
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+        except OSError:
+            pass
+        show_mark()
+        os.write(w, b"x")
+        forever()
+    os.read(r, 1)
+    return "left"
+
+
+def zygote():
+    """The worker's parent, if it is one that may be harmed: never anybody else."""
+    parent = os.getppid()
+    with open(f"/proc/{parent}/cmdline", "rb") as file:
+        if parent > 1 and b"fc_worker.zygote" in file.read():
+            return parent
+    raise OSError("there is no zygote to be seen")
+
+
+def killing_its_zygote():
+    try:
+        os.kill(zygote(), signal.SIGKILL)
+    except OSError:
+        return "refused"
+    return "killed"
+
+
+def stopping_its_zygote():
+    """Whoever is to report that this process has ended does not."""
+    try:
+        os.kill(zygote(), signal.SIGSTOP)
+    except OSError:
+        pass
+    os._exit(3)
+
+
+def killing_its_zygote_and_leaving():
+    """With both dead, a daemon belongs to nobody whom we know."""
+    daemon()
+    try:
+        os.kill(zygote(), signal.SIGKILL)
+    except OSError:
+        pass
+    os._exit(3)
 
 
 # -- too many ----------------------------------------------------------------------------------

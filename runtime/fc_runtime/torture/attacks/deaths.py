@@ -33,6 +33,13 @@ def killing_itself():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def killing_its_group():
+    """If it is alone in it with its children, and not in the host's."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    return "in somebody else's group"
+
+
 def exiting_well():
     os._exit(0)
 

@@ -24,6 +24,12 @@ def sleeping():
     time.sleep(1000)
 
 
+def about_as_long():
+    """As long as it may take, to the fraction of a millisecond."""
+    time.sleep(0.05)
+    return "in time"
+
+
 def holding_the_gil():
     python = ctypes.PyDLL(None)  # unlike CDLL it keeps the GIL
     while True:

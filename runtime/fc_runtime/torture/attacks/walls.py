@@ -328,6 +328,35 @@ def settings_of_the_kernel():
     return attempt(core_pattern, sysrq, helper)
 
 
+def handed_down(facts):
+    """What came by inheritance: descriptors, variables, a terminal."""
+
+    def descriptors():
+        for fd in map(int, os.listdir("/proc/self/fd")):
+            try:
+                if is_the_secret(os.pread(fd, 100, 0), facts):
+                    return f"descriptor {fd} is the host's"
+            except OSError:
+                continue
+
+    def variables():
+        return is_the_secret(repr(dict(os.environ)).encode(), facts) and "the host's variable"
+
+    def terminal():
+        os.close(os.open("/dev/tty", os.O_RDWR))
+        return "the host's terminal"
+
+    return attempt(descriptors, variables, terminal)
+
+
+def leaving_things():
+    """Things that outlive every process: a file, and a segment of System V shared memory."""
+    with open(f"/tmp/{MARK}-left", "w") as file:
+        file.write("left")
+    libc.shmget(int(MARK[-7:], 16), 4096, 0o1666)
+    return "left"
+
+
 # -- sockets -----------------------------------------------------------------------------------
 
 

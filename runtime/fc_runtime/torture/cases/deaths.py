@@ -31,6 +31,12 @@ CASES: Final = (
         expect=crashed(signal=9),
     ),
     _death(
+        name="kills-its-group",
+        what="kills its whole process group",
+        deed="killing_its_group",
+        expect=crashed(signal=9),
+    ),
+    _death(
         name="exit-0",
         row=14,
         what="exits with code 0, which is no success",

@@ -3,7 +3,8 @@
 from functools import partial
 from typing import Final
 
-from fc_runtime.torture.case import Case, returned, timed_out
+from fc_runtime.torture.case import Case, returned, timed_out, told
+from fc_runtime.torture.plays import again_and_again
 
 _hang: Final = partial(Case, handler="hangs", timeout=0.3)
 
@@ -16,6 +17,19 @@ CASES: Final = (
         expect=timed_out("busy"),
     ),
     _hang(name="sleep", row=2, what="sleeps", deed="sleeping", expect=timed_out("sleeping")),
+    _hang(
+        name="on-the-deadline",
+        row=1,
+        what="ends when its time does, twenty times",
+        deed="about_as_long",
+        timeout=0.05,
+        play=again_and_again(20),
+        expect=told(
+            "returned or timed out",
+            lambda ends: sum(ends.values()) == 20 and set(ends) <= {"returned", "timed_out"},
+        ),
+        within_s=15.0,
+    ),
     _hang(
         name="gil-held",
         row=2,

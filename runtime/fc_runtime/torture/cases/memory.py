@@ -44,6 +44,13 @@ CASES: Final = (
         expect=out_of_memory(),
     ),
     _hog(
+        name="memory-unseen",
+        row=9,
+        what="closes its /proc to others, and allocates",
+        deed="growing_unseen",
+        expect=out_of_memory(),
+    ),
+    _hog(
         name="memory-in-a-flash",
         row=9,
         what="takes it all in one call, and gives it back at once",

@@ -5,9 +5,10 @@ they run as the user of the host, and the table shows what that lets them do.
 
 from typing import Final
 
-from fc_runtime.torture.case import Case, refused
+from fc_runtime.torture.case import Case, refused, told
+from fc_runtime.torture.plays import looking_for_things
 from fc_runtime.torture.promises import Power
-from fc_runtime.torture.stage import storm
+from fc_runtime.torture.stage import heirs, storm
 
 _WITH_FACTS: Final = {  # what is to be reached is told to the handler
     "environ_of_the_host": "reads the environment of the host",
@@ -78,6 +79,23 @@ def _case(deed: str, what: str, *, with_facts: bool) -> Case:
 CASES: Final = (
     *(_case(deed, what, with_facts=True) for deed, what in _WITH_FACTS.items()),
     *(_case(deed, what, with_facts=False) for deed, what in _ALONE.items()),
+    Case(
+        name="things-left",
+        what="leaves a file and System V shared memory",
+        handler="walls",
+        deed="leaving_things",
+        play=looking_for_things,
+        expect=told("nothing of it on the host", lambda left: not any(left.values())),
+        needs=_WALLS,
+    ),
+    Case(
+        name="handed-down",
+        what="looks for what it has inherited: descriptors, variables, a terminal",
+        handler="walls",
+        deed="handed_down",
+        play=heirs,
+        expect=refused(),
+    ),
     Case(
         name="set-uid-programs",
         row=33,
