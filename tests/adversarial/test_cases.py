@@ -20,18 +20,20 @@ from fc_runtime.torture.stage import Grounds
 BROKEN = {
     "reaper-left": "a fork of a fork closes descriptors that are not the worker's any more",
     "fork-in-fork": "a fork of a fork closes descriptors that are not the worker's any more",
-    "memory-leak": "growth from call to call is no reason yet to replace an instance",
-    "endless-line": "the stack of a handler that hangs in print() is empty",
     "logging-broken": "an error that cannot be logged ends the worker with exit code 70",
     "error-that-lies": "an exception whose __class__ raises ends the worker with exit code 70",
     "idle-close": "an instance that closed its pipes while idle is given the next event",
     "idle-noise": "an instance that wrote nonsense while idle is given the next event",
     "import-exits-preloaded": "a preload that exits is told as a host without room for a process",
 }
-# Idem, where it depends on who is first: an instance that dies after its answer, before it reads
-# the next event, takes that one with it, though no handler code has seen it.
-RACES = {
-    *("request-pipe-closed", "request-pipe-empty", "pipes-not-blocking", "audit-hook"),
+_TAKES_IT_ALONG = "an instance that dies after its answer takes an event along that it has not read"
+AT_TIMES = {  # idem, where it depends on who is first
+    "request-pipe-closed": _TAKES_IT_ALONG,
+    "request-pipe-empty": _TAKES_IT_ALONG,
+    "pipes-not-blocking": _TAKES_IT_ALONG,
+    "audit-hook": _TAKES_IT_ALONG,
+    "memory-leak": "growth from call to call is no reason yet to replace an instance",
+    "endless-line": "the stack of a handler that hangs in our print() is empty",
 }
 
 
@@ -49,8 +51,8 @@ def parameters() -> Iterator[object]:
                 marks = []
                 if case.name in BROKEN and case.promised(tier, sandbox):
                     marks.append(pytest.mark.xfail(reason=BROKEN[case.name], strict=True))
-                if case.name in RACES:
-                    marks.append(pytest.mark.xfail(reason="dies with the next event", strict=False))
+                if case.name in AT_TIMES:
+                    marks.append(pytest.mark.xfail(reason=AT_TIMES[case.name], strict=False))
                 text = f"{case.name}: the handler {case.what}"
                 yield pytest.param(tier, sandbox, case, id=f"{tier}-{sandbox}-{text}", marks=marks)
 
@@ -98,4 +100,4 @@ def test_cases_have_names_of_their_own() -> None:
     names = [case.name for case in CASES]
 
     assert len(names) == len(set(names))
-    assert {*BROKEN, *RACES} <= set(names)
+    assert {*BROKEN, *AT_TIMES} <= set(names)

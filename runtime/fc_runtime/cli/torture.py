@@ -54,7 +54,7 @@ def torture(
     on this machine, and shows what was promised and what was seen. After each, the next call of
     the same function has to succeed, and no process, descriptor or folder may be left.
 
-    It takes about a minute. Nothing here harms the host: bombs and hoards stop by themselves, no
+    It takes a minute or two. Nothing here harms the host: bombs and hoards stop by themselves, no
     signal but 0 is sent to anybody else's process, and nothing is written where it was not made.
     """
     from fc_runtime.cli import verdicts  # noqa: PLC0415 (130 cases, and asyncio)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Self
 
 import psutil
+from fc_worker import tree
 
 POLL_S: Final = 0.02  # where the kernel has no event to offer: a zombie of somebody else's
 _TRACES: Final = ("environ", "cmdline", "comm")
@@ -60,7 +61,8 @@ def _bears(pid: int, mark: str) -> bool:
 
 def _read(pid: int, name: str) -> bytes:
     try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
+        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 (a third)
+            return file.read()
     except OSError:
         return b""
 
@@ -122,7 +124,7 @@ class Footing:
     def now(cls) -> Self:
         return cls(
             frozenset(_descriptors()),
-            frozenset(child.pid for child in psutil.Process().children(recursive=True)),
+            frozenset(tree.descendants(os.getpid())),
             tuple(signal.getsignal(number) for number in sorted(signal.valid_signals())),
             frozenset(_cgroups()),
         )

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import psutil
+from fc_worker import tree
 
 from fc_runtime.errors import FcRuntimeError
 from fc_runtime.function import Function
@@ -156,11 +157,7 @@ class Stage:
 
     def zygotes(self) -> list[int]:
         """Children of ours: a zygote for each function that has instances."""
-        return [
-            child.pid
-            for child in psutil.Process().children()
-            if footing.carries(child.pid, self.mark)
-        ]
+        return [pid for pid in tree.children(os.getpid()) if footing.carries(pid, self.mark)]
 
     def instances(self) -> int:
         """How many the runtime knows of, once none is on its way up."""
@@ -222,9 +219,7 @@ class Stage:
         self._stack.callback(self._tidy_neighbour, told["scratch"])
         # The zygote has the secret in its environment too; the instance has nobody below it.
         instances = [
-            pid
-            for pid in self.marked()
-            if footing.carries(pid, secret) and not psutil.Process(pid).children()
+            pid for pid in self.marked() if footing.carries(pid, secret) and not tree.children(pid)
         ]
         return {
             "neighbour": max(instances),
