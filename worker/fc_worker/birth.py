@@ -160,7 +160,16 @@ def by_exec(config: m.WorkerConfig, descriptors: list[int], stage: Stage) -> int
     try:
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-P", "-W", "ignore", "-c", boot_code(EXEC_BOOT), str(first)],
+            [
+                sys.executable,
+                "-P",
+                "-W",
+                "ignore",
+                "-c",
+                boot_code(EXEC_BOOT),
+                str(first),
+                config.function,
+            ],
             {
                 name: value
                 for name, value in os.environ.items()
@@ -173,7 +182,7 @@ def by_exec(config: m.WorkerConfig, descriptors: list[int], stage: Stage) -> int
 
 
 def exec_main() -> None:
-    """``python -c … FIRST_FD``: a worker that could not be forked."""
+    """``python -c … FIRST_FD FUNCTION``: a worker that could not be forked."""
     first = int(sys.argv[1])
     *descriptors, told_fd = range(first, first + DESCRIPTORS + 1)
     sys.argv[1:] = []

@@ -262,7 +262,7 @@ def _close_all(descriptors: list[int]) -> None:
 
 
 def main() -> None:
-    """``python -c … CONTROL_FD HOST_PIDFD``"""
+    """``python -c … CONTROL_FD HOST_PIDFD FUNCTION``"""
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     host_pidfd = int(sys.argv[2])

@@ -188,6 +188,7 @@ def _start(config: m.WorkerConfig) -> "tuple[subprocess.Popen[bytes], socket.soc
             [
                 *(sys.executable, "-P", "-W", "ignore", "-c", _BOOT),
                 *(str(theirs.fileno()), str(host_pidfd)),
+                config.function,  # read by nobody but people, in a list of processes
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
