@@ -142,6 +142,21 @@ def sweep_children(known: Collection[int], within_s: float = 2.0) -> tuple[int, 
         _reap(strays, until)
 
 
+def end_strangers() -> int:
+    """
+    Whoever else is in this process's pid namespace, besides process 1, is killed; how many. For a
+    worker with a namespace of its own and without children.
+    """
+    apart = {1, os.getpid()}
+    others = {int(name) for name in os.listdir("/proc") if name.isdigit()} - apart
+    found = [pid for pid in others if not is_zombie(pid)]
+    if found:
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        wait_for(found, within_s=2.0)
+    return len(found)
+
+
 def wait_for_children(pid: int, within_s: float) -> list[int]:
     """
     Until *pid*, which reaps its own, has no children left; who was there at last if it takes

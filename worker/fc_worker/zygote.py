@@ -85,6 +85,8 @@ class Zygote:
                         self._spawn(message, descriptors)
                     case m.REAP:
                         self._reap(message["id"])
+                    case m.SWEEP:
+                        tree.sweep_children(known=self._known())
                     case _:  # EOF, the only other thing there is
                         return self._end_everything()
 

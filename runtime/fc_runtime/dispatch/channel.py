@@ -5,9 +5,11 @@ Both pipes are non-blocking on our side only. A wait covers the answer pipe and 
 handler's forgotten child may hold the pipe open long after the worker has died.
 """
 
+import array
 import fcntl
 import os
 import select
+import termios
 import threading
 from collections.abc import Sequence
 from typing import Final
@@ -118,6 +120,14 @@ class Channel:
             return os.read(self.response_fd, wanted)
         except BlockingIOError:
             return None
+
+    def unread(self) -> int:
+        """Bytes that were written and that nobody has taken out of the pipe, dead or alive."""
+        if self.request_fd < 0:
+            return 0
+        counted = array.array("i", [0])
+        fcntl.ioctl(self.request_fd, termios.FIONREAD, counted)
+        return counted[0]
 
     def process_ended(self) -> bool:
         """Has the process exited (reaped or not)? Unknown, so False, before there is a pidfd."""

@@ -100,6 +100,12 @@ class Zygote:
             with suppress(OSError):  # then it is going, and so is the zombie
                 self._send({m.OP: m.REAP, "id": instance.id}, ())
 
+    def sweep(self) -> None:
+        """End and reap whoever is its child without being an instance."""
+        with self._lock, suppress(OSError):
+            if not self.gone:
+                self._send({m.OP: m.SWEEP}, ())
+
     def messages(self) -> list[tuple[dict[str, Any], list[int]]] | None:
         """What it has said, with descriptors; None once it is gone. Asked by one thread only."""
         heard: list[tuple[dict[str, Any], list[int]]] = []

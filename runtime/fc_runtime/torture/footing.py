@@ -77,8 +77,6 @@ def _own_number(pid: int) -> int:
     return int(_read(pid, "status").split(b"\nNSpid:")[1].split(b"\n")[0].split()[-1])
 
 
-
-
 def settle(excess: "Callable[[], list[Marked]]", within_s: float) -> list[Marked]:
     """Whom *excess* still finds when there is nobody, or the time is over."""
     until = time.monotonic() + within_s
