@@ -129,7 +129,8 @@ class Zygote:
         self._workers[child.pidfd] = child
         self._poll.register(child.pidfd, select.POLLIN)
         pidfds = [child.pidfd] if child.init_pidfd < 0 else [child.pidfd, child.init_pidfd]
-        self._send({m.OP: m.FORKED, "id": instance, "pid": child.pid}, *pidfds)
+        told = {m.OP: m.FORKED, "id": instance, "pid": child.pid, "init": child.init_pid}
+        self._send(told, *pidfds)
 
     def _report_exit(self, pidfd: int) -> None:
         child = self._workers.pop(pidfd)

@@ -8,6 +8,7 @@ verification, whenever the ending is not ANSWERED.
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fc_worker import messages as m, wire
@@ -93,6 +94,7 @@ class Serving:
             deadline_ns=deadline_ns,
             timeout_ns=request.timeout_ns,
             placement=placement,
+            warn=partial(autopsy.ask_where_it_hangs, instance),
         )
 
     def resume(
@@ -257,6 +259,7 @@ class Serving:
             instance.append_log(autopsy.timeout_record(self.request.request_id, stack))
         log = instance.take_log(cut=call.log_was_cut)
         result = self._result(outcome, payload, log, Usage(peak_memory_bytes=peak))
+        core.supervisor.endings.see_to(instance)
         self._give_back_dead(result)
         core.supervisor.log.info(
             _EVENTS[ending],
