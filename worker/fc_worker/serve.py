@@ -274,7 +274,7 @@ class Worker:
         except ChildProcessError:
             pass  # none, dead or alive
         else:
-            answer[m.LEFT_BEHIND], survivors = tree.sweep_children(known=())
+            answer[m.LEFT_BEHIND], survivors = tree.sweep_children()
             if survivors:
                 answer[m.UNCLEAN] = "leftovers"
         if self._in_namespace and (strangers := tree.end_strangers()):
