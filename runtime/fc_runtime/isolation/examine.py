@@ -114,7 +114,6 @@ def read_facts() -> Facts:
             with suppress(OSError):
                 settings[name] = path.read_text().strip()
     found = cgroups.find_hierarchies()
-    here = found.unified or found.own.get("memory")
     return Facts(
         user=os.geteuid(),
         kernel=platform.release(),
@@ -126,7 +125,6 @@ def read_facts() -> Facts:
         settings=settings,
         controllers_v1=frozenset(name for name in found.own if "=" not in name),
         unified=None if found.unified is None else str(found.unified),
-        cgroups_read_only=here is not None and _is_read_only(here),
     )
 
 
@@ -142,10 +140,3 @@ def _effective_capabilities() -> int:
         if line.startswith("CapEff:"):
             return int(line.split()[1], 16)
     return 0
-
-
-def _is_read_only(folder: Path) -> bool:
-    try:
-        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
-    except OSError:
-        return False

@@ -103,7 +103,6 @@ class Facts:
     settings: Mapping[str, str] = field(default_factory=dict)  # of `SETTINGS`; "" if unreadable
     controllers_v1: frozenset[str] = frozenset()
     unified: str | None = None  # this program's cgroup of version 2
-    cgroups_read_only: bool = False
 
 
 def of_right(key: str, facts: Facts, refused: str, kinds: Sequence[str]) -> str:
@@ -173,7 +172,7 @@ def of_tier(name: str, facts: Facts, refused: str) -> str:
     if name == "cgroup2":
         return _of_cgroup2(facts, refused)
     if name == "cgroup1":
-        return _of_cgroup1(facts)
+        return _of_cgroup1(facts, refused)
     return ""
 
 
@@ -183,7 +182,7 @@ def _of_cgroup2(facts: Facts, refused: str) -> str:
             "nothing to be done for it: cgroup v1 has the controllers here, see cgroup1; to change "
             "over, boot with systemd.unified_cgroup_hierarchy=1"
         )
-    if closed := _closed(facts):
+    if closed := _closed(facts, refused, "/sys/fs/cgroup"):
         return closed
     if facts.user == 0 and facts.unified and "resource busy" in refused:
         # A cgroup that holds processes hands nothing down, and a container's topmost one does.
@@ -194,20 +193,21 @@ def _of_cgroup2(facts: Facts, refused: str) -> str:
     return "" if facts.unified is None else cgroup2.MEND
 
 
-def _of_cgroup1(facts: Facts) -> str:
+def _of_cgroup1(facts: Facts, refused: str) -> str:
     if "memory" not in facts.controllers_v1 and facts.unified:
         return "nothing to be done for it: this host has cgroup v2, see cgroup2"
-    if closed := _closed(facts):
+    found = re.search(r"/sys/fs/cgroup/[^/']+", refused)  # each controller is a mount of its own
+    if closed := _closed(facts, refused, found[0] if found else "/sys/fs/cgroup"):
         return closed
     return RUN_AS_ROOT if facts.user != 0 and facts.controllers_v1 else cgroup1.MEND
 
 
-def _closed(facts: Facts) -> str | None:
-    """Where the file system of cgroups is read-only, or not there, as in containers."""
-    if not facts.cgroups_read_only:
+def _closed(facts: Facts, refused: str, folder: str) -> str | None:
+    """Where the file system of cgroups may not be written to, as in containers."""
+    if "Read-only file system" not in refused:
         return None
     if facts.administers:
-        return "mount -o remount,rw /sys/fs/cgroup"
+        return f"mount -o remount,bind,rw {folder}"
     return _PRIVILEGED.get(facts.container, _ANY_PRIVILEGED)
 
 

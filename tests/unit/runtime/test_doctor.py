@@ -284,12 +284,12 @@ V1 = frozenset({"memory", "pids", "cpu"})
             "systemd-run --user --scope -p Delegate=yes",
         ),
         (
-            replace(ROOT, cgroups_read_only=True, container="docker"),
+            replace(ROOT, container="docker"),
             "/sys/fs/cgroup: Read-only file system",
-            "mount -o remount,rw /sys/fs/cgroup",
+            "mount -o remount,bind,rw /sys/fs/cgroup",
         ),
         (
-            replace(ROOT, cgroups_read_only=True, container="docker", administers=False),
+            replace(ROOT, container="docker", administers=False),
             "/sys/fs/cgroup: Read-only file system",
             "start the container with --privileged",
         ),
@@ -319,6 +319,17 @@ def test_mend_for_cgroup1() -> None:
     assert "see cgroup2" in tier(doctor.assemble(USER, refused), "cgroup1").mend
     assert "run as root" == finding(doctor.assemble(old, refused), "memory_limit").mend
     assert cgroup2.MEND == finding(doctor.assemble(USER, refused), "memory_limit").mend
+
+
+def test_mend_for_a_controller_that_is_read_only() -> None:
+    """In version 1 each has a mount of its own: it is that one that is told."""
+    refused = "Read-only file system: '/sys/fs/cgroup/pids/me'"
+    seen = doctor.assemble(
+        replace(ROOT, controllers_v1=V1), without(ALL, "cgroup1", "cgroup2", refused=refused)
+    )
+
+    assert "mount -o remount,bind,rw /sys/fs/cgroup/pids" == tier(seen, "cgroup1").mend
+    assert tier(seen, "cgroup1").mend == finding(seen, "process_limit").mend
 
 
 def test_whatever_is_missing_has_a_reason_and_a_mend() -> None:
