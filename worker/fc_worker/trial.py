@@ -1,16 +1,20 @@
 """
 Trying plans: so the supervisor learns what a host allows by having it done (`isolation.host`), in
 a process of its own, exec'd fresh.
+
+Two steps are for trials alone: what a worker does without where it is refused, done so that the
+refusal is told.
 """
 
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Never
+from typing import Any, Final, Never
 
-from fc_worker import kernel
+from fc_worker import kernel, rooms
 from fc_worker.rooms import Stage
 from fc_worker.sandbox import BIRTHS, SandboxError, enter
 
@@ -54,9 +58,38 @@ def _try(plan: list[list[Any]], join: list[str]) -> str | None:
 
 def _try_and_tell(plan: list[list[Any]], stage: Stage, told_fd: int) -> Never:
     try:
-        enter(plan, stage)
+        for step in plan:
+            if step[0] in _TRIALS:
+                _carry_out(*step)
+            else:
+                enter([step], stage)
         os.write(told_fd, b".")
     except SandboxError as error:
         os.write(told_fd, str(error).encode())
     finally:
         os._exit(0)
+
+
+def _carry_out(name: str, *arguments: Any) -> None:
+    try:
+        _TRIALS[name](*arguments)
+    except OSError as error:
+        raise SandboxError(f"{name}: {error.strerror or error}") from error
+
+
+def _own_process_numbers(most: int) -> None:
+    """What ``process_numbers`` does; not for root, whose host's limit it may be."""
+    rooms.write("/proc/sys/kernel/pid_max", str(most))
+
+
+def _owners_shown(folder: str, identity: int) -> None:
+    """What ``root`` does with the code of somebody else."""
+    tree = kernel.clone_mount(folder)
+    owners = rooms.make_owners_namespace(os.stat(folder), identity)
+    kernel.map_owners(tree, owners)
+
+
+_TRIALS: Final[dict[str, Callable[..., None]]] = {
+    "own_process_numbers": _own_process_numbers,
+    "owners_shown": _owners_shown,
+}

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from fc_runtime.cli import output
+from fc_runtime.cli.doctor import HOW_IT_IS_FOUND, MEANINGS as DOCTOR_MEANINGS, doctor
 from fc_runtime.cli.exits import MEANINGS, Exit
 from fc_runtime.cli.invoke import invoke
 from fc_runtime.cli.sources import KEY_ID, KEY_SECRET, TOKEN
@@ -39,6 +40,10 @@ def _app(markup: Literal["rich"] | None) -> typer.Typer:
         epilog=_lines(markup, TABLE, TORTURE_MEANINGS),
         context_settings={"max_content_width": 100},
     )(torture)
+    app.command(
+        epilog=_lines(markup, HOW_IT_IS_FOUND, DOCTOR_MEANINGS),
+        context_settings={"max_content_width": 100},
+    )(doctor)
     return app
 
 
