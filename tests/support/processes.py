@@ -39,6 +39,13 @@ def still_running(log: bytes, within_s: float = GONE_WITHIN_S) -> dict[str, str]
     return left
 
 
+def pid_of(identity: str) -> int:
+    """By what number we know somebody who says who he is; he is there."""
+    found = _known_as(identity)
+    assert len(found) == 1, f"{identity} is known as {found}"
+    return found[0]
+
+
 def _known_as(identity: str) -> list[int]:
     """By what numbers we know them."""
     found = []

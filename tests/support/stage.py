@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import pid_of
 
 WITHIN_S = 10.0  # nothing here takes so long; a test that waits for it has failed
 TESTS = Path(__file__).parent.parent
@@ -76,7 +77,7 @@ class Gate:
         return json.dumps({"gate": str(self.folder), "label": label, **more})
 
     def entered(self, within_s: float = WITHIN_S) -> tuple[str, int]:
-        """Label and pid of the next one that has come to the gate."""
+        """Label and pid, as we know it, of the next one that has come to the gate."""
         deadline = time.monotonic() + within_s
         poller = select.poll()
         poller.register(self._entered, select.POLLIN)
@@ -85,8 +86,8 @@ class Gate:
             assert poller.poll(left_s * 1000), "nobody came to the gate"
             self._heard += os.read(self._entered, 4096)
         line, _, self._heard = self._heard.partition(b"\n")
-        label, pid = line.decode().split()
-        return label, int(pid)
+        label, identity = line.decode().split()
+        return label, pid_of(identity)
 
     def is_deserted(self) -> bool:
         """Has nobody come whom `entered` has not told of?"""

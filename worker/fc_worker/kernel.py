@@ -7,12 +7,17 @@ order and with which arguments is a plan of the supervisor's (`sandbox`).
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 _PR_SET_DUMPABLE: Final = 4
 _PR_CAPBSET_DROP: Final = 24
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_PR_GET_SECUREBITS: Final = 27
+_PR_SET_SECUREBITS: Final = 28
+_SECBIT_NO_SETUID_FIXUP: Final = 0x4
 
 CLONE_NEW: Final = {
     "mount": 0x0002_0000,
@@ -89,6 +94,22 @@ def forbid_new_privileges() -> None:
 def show_own_proc() -> None:
     """After a change of identity: /proc/self belongs to the new one (and no longer to root)."""
     _prctl(_PR_SET_DUMPABLE, 1)
+
+
+@contextmanager
+def rights_of_root_as(user: int) -> Iterator[None]:
+    """For root: the effective user is *user* meanwhile, with all of root's capabilities."""
+    if os.geteuid() != 0:
+        yield
+        return
+    before = _done(_libc.prctl(_PR_GET_SECUREBITS, 0, 0, 0, 0), "prctl(PR_GET_SECUREBITS)")
+    _prctl(_PR_SET_SECUREBITS, before | _SECBIT_NO_SETUID_FIXUP)
+    os.setresuid(-1, user, -1)
+    try:
+        yield
+    finally:
+        os.setresuid(-1, 0, -1)
+        _prctl(_PR_SET_SECUREBITS, before)
 
 
 def unshare(*namespaces: str) -> None:

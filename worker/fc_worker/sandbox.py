@@ -134,11 +134,17 @@ def _limits(_stage: Stage, limits: dict[str, int]) -> None:
 
 
 def _process_numbers(_stage: Stage, most: int) -> None:
-    """How many a pid namespace may hold, where it has a limit of its own (Linux 6.14)."""
-    with suppress(OSError):
+    """
+    How many a pid namespace may hold, where it has a limit of its own (Linux 6.14).
+
+    Written with root's rights but not as root: where there is only the one of the whole host,
+    those do not suffice, and the host keeps it.
+    """
+    with kernel.rights_of_root_as(_NOBODY), suppress(OSError):
         rooms.write("/proc/sys/kernel/pid_max", str(max(most, _LEAST_PID_MAX)))
 
 
+_NOBODY: Final = 65534
 _LEAST_PID_MAX: Final = 301  # the kernel takes no less
 
 

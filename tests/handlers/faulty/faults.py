@@ -23,6 +23,10 @@ HOARD = []
 GATE = os.environ.get("GATE", "")  # a folder with the fifos ``entered`` and ``release``
 
 
+def who_am_i():
+    return b"%d:%d" % (os.getpid(), os.stat("/proc/self/ns/pid").st_ino)
+
+
 def crash():
     ctypes.string_at(0)
 
@@ -56,7 +60,7 @@ def out_of_memory():
 
 def tell():
     with open(f"{GATE}/entered", "wb", buffering=0) as entered:
-        entered.write(b"- %d\n" % os.getpid())
+        entered.write(b"- %s\n" % who_am_i())
 
 
 def wait():
@@ -138,7 +142,7 @@ def while_it_reads(fault):
         time.sleep(0.001)  # it is still busy with the answer to the event before
     libc.poll(ctypes.create_string_buffer(struct.pack("ihh", pipe, select.POLLIN, 0)), 1, -1)
     if fault == "wait":
-        here = b"- %d\n" % os.getpid()
+        here = b"- %s\n" % who_am_i()
         libc.write(entered, here, len(here))
         libc.read(release, ctypes.create_string_buffer(1), 1)
     else:
