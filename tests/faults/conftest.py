@@ -2,7 +2,7 @@
 Faults from outside and from inside, at every phase of an invocation.
 
 Every test here that starts a runtime runs once in each isolation tier of this host, by the one
-fixture `isolation`; those that take `caller` run once with `Runtime` and once with `AsyncRuntime`.
+fixture `isolation`; those that take `caller` also run with `AsyncRuntime`, in the best tier.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,16 +19,29 @@ MiB = 1024 * 1024
 TIERS = tiers.available()
 
 
-@pytest.fixture(params=TIERS)
-def isolation(request: pytest.FixtureRequest) -> str:
+BEST = TIERS[0]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Who calls, in which tier: both callers in the best tier only."""
+    if "setting" in metafunc.fixturenames:
+        settings = [("sync", tier) for tier in TIERS]
+        if "caller" in metafunc.fixturenames:
+            settings.append(("async", BEST))
+        metafunc.parametrize("setting", settings, ids=map("-".join, settings))
+
+
+@pytest.fixture
+def isolation(setting: tuple[str, str]) -> str:
     """The name of a tier that this host offers."""
-    return request.param
+    return setting[1]
 
 
-@pytest.fixture(params=list(CALLERS))
-def caller(request: pytest.FixtureRequest, isolation: str, log: Recorder) -> Iterator[Caller]:
+@pytest.fixture
+def caller(setting: tuple[str, str], log: Recorder) -> Iterator[Caller]:
     """A runtime that takes results of up to 16 MiB; what it does is in `log`."""
-    made = CALLERS[request.param](isolation=isolation, log=log, max_response_bytes=16 * MiB)
+    kind, tier = setting
+    made = CALLERS[kind](isolation=tier, log=log, max_response_bytes=16 * MiB)
     yield made
     made.close(0.0)
     made.end()

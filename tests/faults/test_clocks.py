@@ -14,6 +14,7 @@ import pytest
 from fc_runtime import Credentials, InitializationFailed, Runtime, TimedOut
 from support.callers import Caller
 from support.faulty import Faulty
+from support.processes import pid_of
 from support.stage import Gate, Recorder, wait_gone
 
 DAY_S = 86_400.0
@@ -62,10 +63,10 @@ def faulty(caller: Caller, gate: Gate, handlers: Path, clock: Clock) -> Callable
 def test_between_calls(faulty: Callable[..., Faulty], clock: Clock, jump_s: float) -> None:
     """Warm calls go on, on the same instance, and a cold one starts."""
     function = faulty()
-    pid = function.serves_again().json()["pid"]
+    pid = pid_of(function.serves_again().json()["pid"])
     clock.ahead_s = jump_s
 
-    assert pid == function.serves_again().json()["pid"]
+    assert pid == pid_of(function.serves_again().json()["pid"])
     function.caller.warm("faulty", 2)
     clock.ahead_s = 0.0
     assert function.serves_again().ok
@@ -133,7 +134,7 @@ def test_idle_instances_go_in_their_time(
 ) -> None:
     """idle_timeout is neither cut short nor drawn out."""
     function = faulty(idle_timeout=LIMIT_S)
-    pid = function.serves_again().json()["pid"]
+    pid = pid_of(function.serves_again().json()["pid"])
     used = time.monotonic()
     clock.ahead_s = jump_s
     exited = log.wait_for("instance.exited", cause="idle", within_s=LIMIT_S * 10)[0]
@@ -148,13 +149,13 @@ def test_idle_instances_stay_for_their_time(
 ) -> None:
     """A day that the wall clock skips is none: with another timer gone off, it is still there."""
     function = faulty(idle_timeout=DAY_S / 2)
-    pid = function.serves_again().json()["pid"]
+    pid = pid_of(function.serves_again().json()["pid"])
     clock.ahead_s = DAY_S
     function.caller.register("other", code=function.gate.folder.parent, **OTHER)
     function.caller.invoke("other")
     log.wait_for("instance.exited", cause="idle", function="other")
 
-    assert pid == function.serves_again().json()["pid"]
+    assert pid == pid_of(function.serves_again().json()["pid"])
 
 
 OTHER = {"idle_timeout": 0.1, "handler": "other.handler"}

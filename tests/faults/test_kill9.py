@@ -20,6 +20,7 @@ import pytest
 from fc_runtime import Crashed, InitializationFailed, Outcome, Result, Returned
 from support.callers import Caller
 from support.faulty import SERVING_AGAIN_S, Faulty, options_of
+from support.processes import pid_of
 from support.stage import Gate, Program, Recorder, until, wait_gone
 
 MiB = 1024 * 1024
@@ -62,7 +63,7 @@ class Halting(Faulty):
     def reach(self) -> None:
         """Bring it there, in a call that `future` is of."""
         if self.phase not in STARTING:
-            self.pid = self.serves_again().json()["pid"]
+            self.pid = pid_of(self.serves_again().json()["pid"])
         order: str | bytes = self.order(self.phase, fault="wait")
         match self.phase:
             case "idle":
@@ -120,7 +121,7 @@ def test_worker_killed(halting: Callable[[str], Halting], log: Recorder, phase: 
     assert WORKER_KILLED[phase] == result.outcome
     assert wait_gone(function.pid)
     log.wait_for("instance.exited", exit_code=-signal.SIGKILL)
-    assert function.pid != function.serves_again().json()["pid"]
+    assert function.pid != pid_of(function.serves_again().json()["pid"])
 
 
 @pytest.mark.parametrize("phase", ["idle", "after"])
@@ -151,7 +152,7 @@ def test_zygote_killed(halting: Callable[[str], Halting], log: Recorder, phase: 
     if not function.is_in_a_call:
         assert wait_gone(function.pid)  # retired: until then the next call might have got it
     number = function.number
-    assert function.pid != function.serves_again().json()["pid"]
+    assert function.pid != pid_of(function.serves_again().json()["pid"])
 
     function.number = number
     function.let()

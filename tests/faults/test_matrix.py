@@ -25,6 +25,7 @@ from fc_runtime import (
 )
 from support.callers import Caller
 from support.faulty import MEMORY_MB, Faulty, is_stopped_or_gone
+from support.processes import pid_of
 from support.stage import Gate, Recorder, until
 
 MiB = 1024 * 1024
@@ -121,7 +122,7 @@ class Striking(Faulty):
             case "idle":
                 result = self.call(order)
                 self.gate.let()
-                self.wait_until_struck(fault, result.json()["pid"])
+                self.wait_until_struck(fault, pid_of(result.json()["pid"]))
                 return result
             case "after":
                 return self.call(order)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from fc_runtime import Runtime
+from support.processes import pid_of
 from support.stage import WITHIN_S, Program, until
 
 MiB = 1024 * 1024
@@ -308,11 +309,11 @@ def test_no_thread_for_a_standby(
         start(thread)
 
     with Runtime(isolation=isolation) as runtime:
-        runtime.register("who", code=handlers / "gate", handler="index.whoami")
+        runtime.register("who", code=handlers / "gate", handler="index.who")
         runtime.invoke("who")
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", start_no_standby)
-            pid = int(runtime.invoke("who").text)
+            pid = pid_of(runtime.invoke("who").text)
             assert tried.wait(WITHIN_S)
         os.kill(pid, signal.SIGKILL)
         until(lambda: not runtime.stats()["functions"]["who"]["idle"])

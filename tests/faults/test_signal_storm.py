@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
+from support.processes import pid_of
 from support.stage import Gate, Program, until, wait_gone
 
 LIMIT_S = 0.2
@@ -152,8 +153,7 @@ event, timeout_s = sys.argv[1], float(sys.argv[2])
 options = {"code": HANDLERS + "/gate", "timeout": 30.0, "environment": {"LD_TEST_MARK": MARK}}
 with Runtime(isolation=ISOLATION) as runtime:
     runtime.register("gated", **options)
-    pid = runtime.invoke("gated", "{}").json()["pid"]
-    print(pid, flush=True)
+    print(runtime.invoke("gated", "{}").json()["who"], flush=True)
     result = runtime.invoke("gated", event, timeout=timeout_s, check=False)
     after = runtime.invoke("gated", "{}", check=False)
     stats = runtime.stats()["functions"]["gated"]
@@ -170,7 +170,7 @@ def test_stopped_beyond_the_deadline(
     that came meanwhile counts, or is too late; without one it has timed out. The next is served.
     """
     program = host(STOPPED, gate.event(), str(LIMIT_S))
-    worker = int(program.line())
+    worker = pid_of(program.line())
     assert worker == gate.entered()[1]
     program.signal(signal.SIGSTOP)
     until(lambda: psutil.Process(program.pid).status() == psutil.STATUS_STOPPED)
@@ -190,7 +190,7 @@ def test_stopped_beyond_the_deadline(
 def test_stopped_within_the_deadline(host: Callable[..., Program], gate: Gate) -> None:
     """Stopped and woken while a call runs, over and over: it is answered as ever."""
     program = host(STOPPED, gate.event(), "20")
-    worker = int(program.line())
+    worker = pid_of(program.line())
     assert worker == gate.entered()[1]
     for _ in range(50):
         program.signal(signal.SIGSTOP)
