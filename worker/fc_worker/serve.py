@@ -233,11 +233,16 @@ class Worker:
         os._exit(code)
 
     def _forked(self) -> None:
-        """In a copy of this process, made by the handler: the pipes are not the copy's."""
+        """
+        In a copy of this process, made by the handler: the pipes are not the copy's. In a copy of
+        a copy they are closed, and the numbers are somebody else's.
+        """
+        if not self._original:
+            return
         self._original = False
-        with suppress(OSError):  # the handler may have closed them before
-            os.close(self._in)
-            os.close(self._out)
+        for fd in (self._in, self._out):
+            with suppress(OSError):  # the handler may have closed it before
+                os.close(fd)
 
     def _adopt_credentials(self, credentials: list[str] | None) -> None:
         self._credentials = credentials
