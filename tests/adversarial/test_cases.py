@@ -18,8 +18,6 @@ from fc_runtime.torture.stage import Grounds
 
 # Promises that are broken today. One that is kept again fails until it is taken off the list.
 BROKEN = {
-    "logging-broken": "an error that cannot be logged ends the worker with exit code 70",
-    "error-that-lies": "an exception whose __class__ raises ends the worker with exit code 70",
     "idle-close": "an instance that closed its pipes while idle is given the next event",
     "idle-noise": "an instance that wrote nonsense while idle is given the next event",
     "import-exits-preloaded": "a preload that exits is told as a host without room for a process",
