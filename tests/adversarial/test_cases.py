@@ -29,7 +29,6 @@ AT_TIMES = {  # idem, where it depends on who is first
     "pipes-not-blocking": _TAKES_IT_ALONG,
     "audit-hook": _TAKES_IT_ALONG,
     "memory-leak": "growth from call to call is no reason yet to replace an instance",
-    "endless-line": "the stack of a handler that hangs in our print() is empty",
 }
 
 
