@@ -266,12 +266,14 @@ class Runtime:
                 future.set_result(result)
 
         core = self._core
-        if core.submitted.backlog >= max(1, core.max_queue):
-            future.set_exception(
-                OverloadedError(f"{name}: {core.submitted.backlog} submitted calls wait already")
-            )
-        else:
+        try:
+            if core.submitted.backlog >= max(1, core.max_queue):
+                raise OverloadedError(
+                    f"{name}: {core.submitted.backlog} submitted calls wait already"
+                )
             core.submitted.run(run)
+        except OverloadedError as error:
+            future.set_exception(error)
         return future
 
     def map(

@@ -28,7 +28,7 @@ ENDING_THREADS: Final = 4
 class Endings:
     def __init__(self, log: Log, after: Callable[[float, Callable[[], None]], None]) -> None:
         self.log = log
-        self.threads = Threads("fc-runtime-endings", ENDING_THREADS)
+        self.threads = Threads("fc-runtime-endings", ENDING_THREADS, after)
         self.kills = 0
         self.survivors = 0
         self.deadline_to_empty = Histogram()

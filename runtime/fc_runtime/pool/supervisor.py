@@ -22,12 +22,12 @@ from typing import Any, Final
 
 from fc_worker import messages as m
 
-from fc_runtime.errors import InternalError
+from fc_runtime.errors import InternalError, OverloadedError
 from fc_runtime.pool.endings import GONE_WITHIN_S, Endings
 from fc_runtime.pool.events import Log
 from fc_runtime.pool.instance import Exit, Instance
 from fc_runtime.pool.lifecycle import State
-from fc_runtime.pool.threads import Threads
+from fc_runtime.pool.threads import Threads, start_thread
 from fc_runtime.pool.zygote import Zygote
 
 BACKGROUND_THREADS: Final = 4
@@ -53,15 +53,21 @@ class Supervisor:
     # -- asked from any thread -----------------------------------------------------------------
 
     def watch(self, zygote: Zygote) -> None:
-        """Hear *zygote* from now on. Starts the thread if this is the first."""
+        """
+        Hear *zygote* from now on. Starts the thread if this is the first.
+
+        Raises OverloadedError if the host has no room for that; then it is not heard.
+        """
         with self._lock:
-            self._zygotes[zygote.fileno()] = zygote
-            self._epoll.register(zygote.fileno(), select.EPOLLIN)
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="fc-runtime-supervisor", daemon=True
-                )
-                self._thread.start()
+                self._thread = start_thread("fc-runtime-supervisor", self._run)
+            fd = zygote.fileno()
+            self._zygotes[fd] = zygote
+            try:
+                self._epoll.register(fd, select.EPOLLIN)
+            except OSError as error:
+                del self._zygotes[fd]
+                raise OverloadedError(f"cannot hear from a process: {error}") from error
 
     def after(self, seconds: float, task: Callable[[], None]) -> None:
         """Run *task*, which must be short, on this thread, in *seconds* from now."""
