@@ -117,7 +117,8 @@ class Runtime:
         Make a function known, or replace it: running calls end on the old, new ones start on the
         new. Takes a `Function`, or its name and the other fields as keywords.
 
-        Raises: InvalidFunctionError, which names field, value and mend. RuntimeClosedError.
+        Raises: InvalidFunctionError, which names field, value and mend. OverloadedError, if there
+            is no room on the disk to unpack it. RuntimeClosedError.
         """
         if isinstance(function, Function):
             if options:
