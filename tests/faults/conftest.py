@@ -16,7 +16,7 @@ from support.stage import Program, Recorder, gate, log, program
 __all__ = ["gate", "log", "program"]
 
 MiB = 1024 * 1024
-TIERS = getattr(tiers, "available", lambda: ("portable",))()
+TIERS = tiers.available()
 
 
 @pytest.fixture(params=TIERS)

@@ -8,7 +8,6 @@ memfd.
 
 import importlib
 import os
-import select
 import signal
 import sys
 import time
@@ -25,7 +24,7 @@ from fc_worker.rooms import Stage
 
 DESCRIPTORS: Final = 4  # request in, response out, log, stacks
 EXEC_BOOT: Final = "from fc_worker.birth import exec_main; exec_main()"
-BIRTH_WITHIN_MS: Final = 10_000  # a plan hangs on a file system that does not answer
+MOST_WORDS: Final = 4096  # about a birth, or why there was none
 
 
 def prepare(config: m.WorkerConfig) -> None:
@@ -117,17 +116,11 @@ def boot_code(statement: str) -> str:
     )
 
 
-def wait_for_births(births_fd: int, parent: int) -> tuple[int, int]:
+def whom(told: bytes) -> tuple[int, int]:
     """
-    Pids of process 1 and of the worker, from *parent*, who then ends. Raises OSError, with what
-    the plan failed at.
+    Pids of process 1 and of the worker, from what was *told* of their births. Raises OSError,
+    with what the plan failed at.
     """
-    poller = select.poll()
-    poller.register(births_fd, select.POLLIN)
-    if not poller.poll(BIRTH_WITHIN_MS):
-        os.kill(parent, signal.SIGKILL)
-    told = os.read(births_fd, 4096)
-    os.waitpid(parent, 0)
     if len(told) != sandbox.BIRTHS.size:
         raise OSError(told.decode("utf-8", "replace") or "the sandbox could not be entered")
     first, worker = sandbox.BIRTHS.unpack(told)
@@ -160,7 +153,16 @@ def by_exec(config: m.WorkerConfig, descriptors: list[int], stage: Stage) -> int
     try:
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-P", "-W", "ignore", "-c", boot_code(EXEC_BOOT), str(first)],
+            [
+                sys.executable,
+                "-P",
+                "-W",
+                "ignore",
+                "-c",
+                boot_code(EXEC_BOOT),
+                str(first),
+                config.function,
+            ],
             {
                 name: value
                 for name, value in os.environ.items()
@@ -173,7 +175,7 @@ def by_exec(config: m.WorkerConfig, descriptors: list[int], stage: Stage) -> int
 
 
 def exec_main() -> None:
-    """``python -c … FIRST_FD``: a worker that could not be forked."""
+    """``python -c … FIRST_FD FUNCTION``: a worker that could not be forked."""
     first = int(sys.argv[1])
     *descriptors, told_fd = range(first, first + DESCRIPTORS + 1)
     sys.argv[1:] = []

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from fc_worker import capture
 
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_GROWTH: Final = 0.75
 _SIGNALS: Final = tuple(
     signal.Signals[name]
     for name in "SIGHUP SIGINT SIGPIPE SIGALRM SIGTERM SIGUSR1 SIGUSR2 SIGCHLD".split()
@@ -73,13 +75,16 @@ class Deeds:
 class Baseline:
     """The state to go back to."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, memory_bytes: int) -> None:
         self._code_fd = os.open(code, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._log_fd = os.dup(1)
         self._umask = posix.umask(0o022)
         posix.umask(self._umask)
         self._handlers: list[Any] = list(map(_signal.getsignal, _SIGNALS))
         self._mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+        self._statm_fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        # What it may grow to before another takes its place: most of what was free at first.
+        self._most_pages = self._pages() + int(_GROWTH * (memory_bytes // _PAGE - self._pages()))
         self._environ = os.environ
         self._environment: dict[Any, Any] = {}
         self.keep_environment()
@@ -88,6 +93,17 @@ class Baseline:
     def keep_environment(self) -> None:
         """The environment as it is now is right: credentials have just been renewed."""
         self._environment = dict(_raw_environment() or {})
+
+    def has_grown(self) -> bool:
+        """Does it hold so much that one of its next invocations may run out of memory?"""
+        try:
+            return self._pages() > self._most_pages
+        except (OSError, ValueError, IndexError):
+            return False  # the handler closed it: nobody can tell
+
+    def _pages(self) -> int:
+        """Resident: 2 µs on a kept descriptor."""
+        return int(os.pread(self._statm_fd, 64, 0).split()[1])
 
     def environ_replaced(self) -> bool:
         """What nobody hears: another object in the place of the environment."""

@@ -28,13 +28,15 @@ from fc_worker import capture, messages as m, respond, tree, wire
 from fc_worker.context import ContextFactory
 from fc_worker.load import Loader, LoadError
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
-from fc_worker.sandbox import FAILED_EXIT_CODE
+from fc_worker.sandbox import FAILED_EXIT_CODE, has_pid_namespace
 from fc_worker.wire import Frame, Kind
 
 READ_BYTES: Final = 64 * 1024
 # Below this no process can have been started (a bare vfork and exec takes three times as long), and
 # what Python code changed is known from `Deeds`: there is nothing to look for.
 QUICK_NS: Final = 100_000
+MiB: Final = 1024 * 1024
+GROWTH_EVERY: Final = 8  # quick answers; slow ones are looked at anyway
 _INVOKE: Final = int(Kind.INVOKE)
 _RESULT: Final = int(Kind.RESULT)
 _count_threads: Final = _thread._count  # noqa: SLF001 (besides the main one; no lock is taken)
@@ -55,6 +57,8 @@ class Worker:
         """*refusal*: why the sandbox could not be entered; then no code of the function's runs."""
         self._config = config
         self._refusal = refusal
+        self._answered = 0
+        self._in_namespace = has_pid_namespace(config.plan)
         self._empties = scratch_folder() if config.empty_scratch else None
         self._in = request_fd
         self._out = response_fd
@@ -121,7 +125,7 @@ class Worker:
             os._exit(0)
         answer[m.INIT_NS] = time.monotonic_ns() - started
         if answer[m.STATUS] == m.STATUS_RETURNED:
-            self._baseline = Baseline(self._config.code)
+            self._baseline = Baseline(self._config.code, self._config.memory_mb * MiB)
             gc.freeze()
         user_us, system_us, answer[m.PEAK_RSS] = _used(resource.RUSAGE_SELF)
         self._told_us, self._system_us = user_us + system_us, system_us
@@ -182,8 +186,16 @@ class Worker:
         capture.restore()
         if not quick or self._baseline.environ_replaced():
             self._unclean = self._baseline.put_back(deeds)
+        self._answered += 1
+        if self._empties is not None or not self._answered % GROWTH_EVERY:
+            self._look_back()
+
+    def _look_back(self) -> None:
+        """After an answer: is there a reason to leave the next event to another instance?"""
         if self._empties is not None and not empty_folder(self._empties):
             self._unclean = "scratch"
+        elif not self._unclean and self._baseline.has_grown():
+            self._unclean = "grown"
 
     # -- the parts -----------------------------------------------------------------------------
 
@@ -262,11 +274,16 @@ class Worker:
         except ChildProcessError:
             pass  # none, dead or alive
         else:
-            answer[m.LEFT_BEHIND], survivors = tree.sweep_children(known=())
+            answer[m.LEFT_BEHIND], survivors = tree.sweep_children()
             if survivors:
                 answer[m.UNCLEAN] = "leftovers"
+        if self._in_namespace and (strangers := tree.end_strangers()):
+            # Nobody's children: it renounced them, or they were born as its siblings.
+            answer[m.LEFT_BEHIND] = answer.get(m.LEFT_BEHIND, 0) + strangers
         if _count_threads():
             answer[m.THREADED] = True
+        if self._baseline.has_grown():
+            answer[m.UNCLEAN] = "grown"
         user_us, system_us, answer[m.PEAK_RSS] = _used(resource.RUSAGE_SELF)
         untold_us = user_us + system_us - self._told_us
         own_system_us = min(system_us - self._system_us, untold_us)

@@ -12,7 +12,7 @@ stopped process cannot fork), then kill. Killing while walking would race with e
 import os
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Final
 
@@ -92,18 +92,35 @@ def is_exiting(pid: int) -> bool:
         return False  # out of descriptors: nobody can tell
 
 
-def kill_descendants(pid: int, spare: Collection[int] = (), within_s: float = 0.25) -> int:
+def kill_descendants(pid: int, within_s: float = 0.25) -> int:
     """
     Stop, then kill, everybody below *pid*; how many processes there were.
 
     *within_s* bounds the first pass: against a fork loop that outruns it, what has been found by
     then is killed and the caller looks again. *pid* itself should be stopped, or be the caller.
     """
+    return _kill(lambda over: descendants(pid, over), within_s)
+
+
+def _kill_trees(roots: Collection[int], within_s: float = 0.25) -> int:
+    """The same for *roots* and everybody below them."""
+
+    def find(over: Collection[int]) -> list[int]:
+        found = [root for root in roots if root not in over]
+        for root in roots:
+            found += descendants(root, over)
+        return found
+
+    return _kill(find, within_s)
+
+
+def _kill(find: Callable[[Collection[int]], list[int]], within_s: float) -> int:
+    """*find* tells of everybody there is, as far as not below somebody who is over."""
     stopped: set[int] = set()
-    over = set(spare)  # a fork loop leaves hundreds of zombies: looking at each would lose the race
+    over: set[int] = set()  # a fork loop leaves hundreds of zombies: each look would lose the race
     until = time.monotonic() + within_s
     while time.monotonic() < until:
-        fresh = [found for found in descendants(pid, over) if found not in stopped]
+        fresh = [found for found in find(over) if found not in stopped]
         if not fresh:
             break
         for found in reversed(fresh):  # the youngest first: it is the one that forks next
@@ -123,23 +140,43 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def sweep_children(known: Collection[int], within_s: float = 2.0) -> tuple[int, list[int]]:
+def sweep_children(
+    known: Callable[[], Collection[int]] = tuple, within_s: float = 2.0
+) -> tuple[int, list[int]]:
     """
     End and reap every child of this process that is not *known*; (killed, survivors).
 
     For zygotes and for workers: as subreapers they inherit whatever their dead left behind.
+    *known* is asked after each look at the children: one may have come, and be known, meanwhile.
     """
     killed = 0
     me = os.getpid()
     until = time.monotonic() + within_s
     while True:
-        strays = [child for child in children(me) if child not in known]
+        there = children(me)
+        spared = known()
+        strays = [child for child in there if child not in spared]
         if not strays:
             return killed, []
         if time.monotonic() > until:
             return killed, strays
-        killed += kill_descendants(me, known)
+        killed += _kill_trees(strays)
         _reap(strays, until)
+
+
+def end_strangers() -> int:
+    """
+    Whoever else is in this process's pid namespace, besides process 1, is killed; how many. For a
+    worker with a namespace of its own and without children.
+    """
+    apart = {1, os.getpid()}
+    others = {int(name) for name in os.listdir("/proc") if name.isdigit()} - apart
+    found = [pid for pid in others if not is_zombie(pid)]
+    if found:
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        wait_for(found, within_s=2.0)
+    return len(found)
 
 
 def wait_for_children(pid: int, within_s: float) -> list[int]:

@@ -43,10 +43,10 @@ class Child:
     """An instance from its parent's side."""
 
     instance: int
-    pid: int
-    pidfd: int
     cgroups: list[str]  # its own, and
     scratch: str  # its folder, if it has one: removed by us if the host cannot
+    pid: int = 0
+    pidfd: int = -1
     init_pid: int = 0  # process 1 of its pid namespace
     init_pidfd: int = -1
 
@@ -56,6 +56,7 @@ class Zygote:
         self._control = control
         self._host = host_pidfd
         self._workers: dict[int, Child] = {}  # by pidfd
+        self._unborn: dict[int, Child] = {}  # by births_fd: its pid is its parent's, yet
         self._dead: dict[int, Child] = {}  # by instance, not reaped
         self._inits: dict[int, int] = {}  # pidfd → pid, of their namespaces; reaped once they end
         self._poll = select.poll()
@@ -63,71 +64,107 @@ class Zygote:
         self._poll.register(host_pidfd, select.POLLIN)
         self._thread_source: str | None = None
         self._config = m.WorkerConfig.from_map(self._receive()[0]["config"])
+        self._is_over = False
         self._is_born_twice = sandbox.has_pid_namespace(self._config.plan)
         self._owners_fd = -1
 
     def run(self) -> None:
         """Serve until the host is gone. Returns only in the zygote, never in a worker."""
         self._preload()
-        while True:
-            for fd, _ in self._poll.poll():
-                if fd == self._host:
-                    return self._end_everything()
-                if fd in self._workers:
-                    self._report_exit(fd)
-                    continue
-                if fd in self._inits:
-                    self._reap_init(fd)
-                    continue
-                message, descriptors = self._receive()
-                match message.get(m.OP):
-                    case m.SPAWN:
-                        self._spawn(message, descriptors)
-                    case m.REAP:
-                        self._reap(message["id"])
-                    case _:  # EOF, the only other thing there is
-                        return self._end_everything()
+        while not self._is_over:
+            # Who has ended first: somebody waits for that, while a start is in nobody's time.
+            for fd, _ in sorted(self._poll.poll(), key=self._is_later):
+                self._attend(fd)
+        tree.sweep_children(within_s=10.0)
+        for child in (*self._workers.values(), *self._dead.values(), *self._unborn.values()):
+            _remove(child)
+
+    def _attend(self, fd: int) -> None:
+        if fd in self._workers:
+            self._report_exit(fd)
+        elif fd in self._inits:
+            self._reap_init(fd)
+        elif fd in self._unborn:
+            self._hear_of_births(fd)
+        elif fd == self._host:
+            self._is_over = True
+        elif fd == self._control.fileno():  # else it has been attended to meanwhile
+            message, descriptors = self._receive()
+            match message.get(m.OP):
+                case m.SPAWN:
+                    self._spawn(message, descriptors)
+                case m.REAP:
+                    self._reap(message["id"])
+                case m.SWEEP:
+                    tree.sweep_children(self._known)
+                case _:  # EOF, the only other thing there is
+                    self._is_over = True
+
+    def _is_later(self, event: tuple[int, int]) -> bool:
+        return event[0] not in self._workers
 
     # -- life of the instances -----------------------------------------------------------------
 
     def _spawn(self, message: dict[str, Any], descriptors: list[int]) -> None:
-        instance = message["id"]
         stage = Stage(message["join"], message["scratch"], owners_fd=self._owners_fd)
+        child = Child(message["id"], list(stage.join), stage.scratch)
         births_fd = -1
-        child = Child(instance, 0, -1, list(stage.join), stage.scratch)
         try:
             if self._is_born_twice:
                 births_fd, stage.births_fd = os.pipe()
-            pid = (
-                birth.by_exec(self._config, descriptors, stage)
-                if self._thread_source
-                else os.fork()
-            )
-            if pid == 0:
+            if self._thread_source:
+                child.pid = birth.by_exec(self._config, descriptors, stage)
+            else:
+                child.pid = os.fork()
+            if child.pid == 0:
                 self._become_worker(descriptors, stage)
-            child.pid = pid
-            if self._is_born_twice:
+            if births_fd < 0:
+                child.pidfd = os.pidfd_open(child.pid)
+        except OSError as error:
+            self._give_up(child, error)
+            if births_fd >= 0:
+                os.close(births_fd)
+        else:
+            if births_fd < 0:
+                self._announce(child)
+            else:
+                self._unborn[births_fd] = child
+                self._poll.register(births_fd, select.POLLIN)
+        finally:
+            if stage.births_fd >= 0:
                 os.close(stage.births_fd)
-                stage.births_fd = -1
-                child.pid = 0
-                child.init_pid, child.pid = birth.wait_for_births(births_fd, pid)
-                child.init_pidfd = os.pidfd_open(child.init_pid)
-                self._inits[child.init_pidfd] = child.init_pid
+            _close_all(descriptors)
+
+    def _hear_of_births(self, births_fd: int) -> None:
+        """The process that was forked has gone into a namespace, and says who was born in it."""
+        child = self._unborn.pop(births_fd)
+        self._poll.unregister(births_fd)
+        told = os.read(births_fd, birth.MOST_WORDS)
+        os.close(births_fd)
+        os.waitpid(child.pid, 0)
+        child.pid = 0
+        try:
+            child.init_pid, child.pid = birth.whom(told)
+            child.init_pidfd = os.pidfd_open(child.init_pid)
+            self._inits[child.init_pidfd] = child.init_pid
             child.pidfd = os.pidfd_open(child.pid)
         except OSError as error:
-            if child.pid:  # out of descriptors: nothing may run that cannot be ended
-                os.kill(child.pid, signal.SIGKILL)
-            self._send({m.OP: m.FORK_FAILED, "id": instance, "error": str(error)})
-            return
-        finally:
-            for fd in (births_fd, stage.births_fd):
-                if fd >= 0:
-                    os.close(fd)
-            _close_all(descriptors)
+            self._give_up(child, error)
+        else:
+            self._announce(child)
+
+    def _announce(self, child: Child) -> None:
         self._workers[child.pidfd] = child
         self._poll.register(child.pidfd, select.POLLIN)
         pidfds = [child.pidfd] if child.init_pidfd < 0 else [child.pidfd, child.init_pidfd]
-        self._send({m.OP: m.FORKED, "id": instance, "pid": child.pid}, *pidfds)
+        told = {m.OP: m.FORKED, "id": child.instance, "pid": child.pid, "init": child.init_pid}
+        self._send(told, *pidfds)
+
+    def _give_up(self, child: Child, error: OSError) -> None:
+        """Out of descriptors or processes, or the sandbox cannot be entered."""
+        if child.pid:  # nothing may run that cannot be ended
+            os.kill(child.pid, signal.SIGKILL)
+        self._send({m.OP: m.FORK_FAILED, "id": child.instance, "error": str(error)})
 
     def _report_exit(self, pidfd: int) -> None:
         child = self._workers.pop(pidfd)
@@ -138,7 +175,7 @@ class Zygote:
                 signal.pidfd_send_signal(child.init_pidfd, signal.SIGKILL)
             # It cannot end before the worker is reaped, so what is waited for is all the others.
             orphans = tree.wait_for_children(child.init_pid, ORPHANS_WITHIN_S)
-        swept, survivors = tree.sweep_children(known=self._known() | {child.pid})
+        swept, survivors = tree.sweep_children(lambda: self._known() | {child.pid})
         status = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         self._dead[child.instance] = child
         code = None if status is None else _exit_code(status.si_code, status.si_status)
@@ -161,14 +198,12 @@ class Zygote:
         os.close(pidfd)
 
     def _known(self) -> set[int]:
-        children = (*self._workers.values(), *self._dead.values())
+        """Of our children those that are, or hold, an instance."""
+        for births_fd in list(self._unborn):  # told before its parent leaves it to us
+            if _is_readable(births_fd):
+                self._hear_of_births(births_fd)
+        children = (*self._workers.values(), *self._dead.values(), *self._unborn.values())
         return {child.pid for child in children} | set(self._inits.values())
-
-    def _end_everything(self) -> None:
-        tree.sweep_children(known=(), within_s=10.0)
-        children = (*self._workers.values(), *self._dead.values())
-        for child in children:
-            _remove(child)
 
     # -- becoming a worker ---------------------------------------------------------------------
 
@@ -177,7 +212,7 @@ class Zygote:
             self._control.close()
             os.close(self._host)
             _close_all([*self._workers, *(child.pidfd for child in self._dead.values())])
-            _close_all([*self._inits])
+            _close_all([*self._inits, *self._unborn])
             gc.enable()
             birth.work(self._config, descriptors, stage)
         finally:
@@ -215,7 +250,7 @@ class Zygote:
 
     def _end_without_host(self, *_: object) -> None:
         if any(fd == self._host for fd, _ in self._poll.poll(0)):
-            self._end_everything()
+            tree.sweep_children(within_s=10.0)
             os._exit(0)
 
     # -- the socket ----------------------------------------------------------------------------
@@ -244,6 +279,12 @@ def _exit_code(si_code: int, si_status: int) -> int:
     return si_status if si_code == os.CLD_EXITED else -si_status
 
 
+def _is_readable(fd: int) -> bool:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(0))
+
+
 def _remove(child: Child) -> None:
     """Its folders, and the ones above them if it was the last in them. Nobody is left in it."""
     if child.scratch:
@@ -262,7 +303,7 @@ def _close_all(descriptors: list[int]) -> None:
 
 
 def main() -> None:
-    """``python -c … CONTROL_FD HOST_PIDFD``"""
+    """``python -c … CONTROL_FD HOST_PIDFD FUNCTION``"""
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     host_pidfd = int(sys.argv[2])

@@ -74,13 +74,14 @@ class Exchange:
     Drivers read ``unsent`` and call `sent` and `received`; they never look inside a frame.
     """
 
-    __slots__ = ("_decoder", "_invocation", "_owed", "ready", "reply", "unsent")
+    __slots__ = ("_decoder", "_invocation", "_owed", "ready", "reply", "sent_bytes", "unsent")
 
     def __init__(self, decoder: Decoder, invocation: int) -> None:
         self._decoder = decoder
         self._invocation = invocation
         self._owed: list[int] = []
         self.unsent: list[bytes | memoryview] = []
+        self.sent_bytes = 0
         self.ready: Frame | None = None
         self.reply: Frame | None = None
 
@@ -106,6 +107,7 @@ class Exchange:
 
     def sent(self, count: int) -> None:
         """*count* bytes of ``unsent`` are on their way."""
+        self.sent_bytes += count
         parts = self.unsent
         while parts and count >= len(parts[0]):
             count -= len(parts[0])

@@ -201,7 +201,8 @@ def _limits(cage: Cage) -> dict[str, int]:
         "RLIMIT_NOFILE": OPEN_FILES,
     }
     if cage.scratch != "host":
-        limits["RLIMIT_FSIZE"] = cage.scratch_mb * MiB
+        # One more than fits, so that it is the full scratch that says no, where there is one.
+        limits["RLIMIT_FSIZE"] = (cage.scratch_mb + 1) * MiB
     return limits
 
 

@@ -28,27 +28,47 @@ STACK_QUIET_MS: Final = 2  # nothing more for so long: that was all, if nothing 
 STACK_BYTES: Final = 64 * 1024
 
 
+def ask_where_it_hangs(instance: Instance) -> None:
+    """
+    For its Python stacks, which come in its own words, without its GIL or its cooperation. A
+    moment before the deadline, so that they are there when it has passed.
+    """
+    channel = instance.channel
+    if channel.pid is None:
+        return
+    with suppress(BlockingIOError):  # of a call that was warned, and answered all the same
+        while os.read(instance.stack_fd, STACK_BYTES):
+            pass
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(channel.pidfd, m.STACK_SIGNAL)
+
+
 def where_it_hangs(instance: Instance) -> str:
-    """Its Python stacks, in its own words, which need neither its GIL nor its cooperation."""
+    """What it has answered by now; it is waited for a little longer if that is nothing."""
     channel = instance.channel
     if channel.pid is None:
         return ""
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(channel.pidfd, m.STACK_SIGNAL)
-        signal.pidfd_send_signal(channel.pidfd, signal.SIGCONT)  # it may have been stopped
+    dump = _read_stack(instance)
+    if not dump:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(channel.pidfd, signal.SIGCONT)  # it may have been stopped
     poller = select.poll()
     poller.register(instance.stack_fd, select.POLLIN)
-    dump = b""
-    wait_ms = STACK_WITHIN_MS
-    while len(dump) < STACK_BYTES and poller.poll(wait_ms):
-        piece = os.read(instance.stack_fd, STACK_BYTES)
+    wait_ms = STACK_QUIET_MS if dump else STACK_WITHIN_MS
+    while len(dump) < STACK_BYTES and not _WHOLE_STACK.search(dump) and poller.poll(wait_ms):
+        piece = _read_stack(instance)
         if not piece:
             break  # the process has ended
         dump += piece
-        if _WHOLE_STACK.search(dump):
-            break
         wait_ms = STACK_QUIET_MS
     return readable_stack(dump.decode("utf-8", "backslashreplace"))
+
+
+def _read_stack(instance: Instance) -> bytes:
+    try:
+        return os.read(instance.stack_fd, STACK_BYTES)
+    except BlockingIOError:
+        return b""
 
 
 # The main thread comes last, and its oldest frame is the one-line program it was booted by.

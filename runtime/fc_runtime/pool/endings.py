@@ -14,6 +14,7 @@ from typing import Final
 
 from fc_worker import tree
 
+from fc_runtime.dispatch.placement import step_aside
 from fc_runtime.isolation.tiers import Cell
 from fc_runtime.pool.events import EXPECTED_STOPS, Log
 from fc_runtime.pool.histogram import Histogram
@@ -63,8 +64,15 @@ class Endings:
         instance.stop_reason = instance.stop_reason or "timed_out"
         instance.doomed_ns = deadline_ns
         self.kills += 1
+        for pid in (instance.channel.pid, instance.init_pid):
+            if pid is not None:
+                step_aside(pid)
         self.kill_tree(instance)
-        self._after(GONE_WITHIN_S, partial(self._count_if_there, instance))
+
+    def see_to(self, instance: Instance) -> None:
+        """Of one that is doomed: is it gone within its time? For when the caller has his answer."""
+        if instance.doomed_ns and not instance.exited.is_set():
+            self._after(GONE_WITHIN_S, partial(self._count_if_there, instance))
 
     def _count_if_there(self, instance: Instance) -> None:
         if not instance.exited.is_set():

@@ -53,6 +53,7 @@ class Instance:
         "guard",
         "id",
         "idle_since_ns",
+        "init_pid",
         "init_pidfd",
         "invocations",
         "log_fd",
@@ -84,6 +85,7 @@ class Instance:
         self.guard = threading.Lock()  # held to signal it, and to dispose of what is signalled
         self.decoder = Decoder(max_body)
         self.log_fd = self.stack_fd = self.init_pidfd = -1
+        self.init_pid: int | None = None  # process 1 of its pid namespace, if it has one
         self.scratch = (
             pool.core.holding.scratch_folder(number) if zygote.has_scratch_folders else ""
         )

@@ -73,9 +73,10 @@ class Pool:
 
         Raises OverloadedError when the queue is full. Costs one lock when an instance is idle.
         """
-        instance = self.lease_idle(late_writers=True)
-        if instance is not None:
-            return instance
+        while (instance := self.lease_idle(late_writers=True)) is not None:
+            if not instance.may_write_late or not instance.channel.wait_readable(0):
+                return instance
+            self.abandon(instance)  # a thread of its handler has closed the pipe, or written to it
         roster = self.roster
         waiter = None
         try:

@@ -7,7 +7,9 @@ verification, whenever the ending is not ANSWERED.
 """
 
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from fc_worker import messages as m, wire
 
@@ -24,6 +26,7 @@ from fc_runtime.pool.request import Request
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
 
+LOOK_AROUND_NS: Final = 1_000_000
 STARTS: Final = 3  # tries, when a zygote dies under a start
 _EVENTS: Final = {ending: f"invocation.{ending.name.lower()}" for ending in Ending}
 
@@ -91,6 +94,7 @@ class Serving:
             deadline_ns=deadline_ns,
             timeout_ns=request.timeout_ns,
             placement=placement,
+            warn=partial(autopsy.ask_where_it_hangs, instance),
         )
 
     def resume(
@@ -136,7 +140,9 @@ class Serving:
         instance.peak_bytes = usage.peak_memory_bytes
         outcome, payload = settle.answered(call)
         result = self._result(outcome, payload, instance.take_log(cut=call.log_was_cut), usage)
-        unclean = headers.get(m.UNCLEAN)
+        unclean = headers.get(m.UNCLEAN) or self._strangers(headers)
+        if m.LEFT_BEHIND in headers:
+            instance.zygote.sweep()
         self._held = False
         pool.release(instance, f"unclean_{unclean}" if unclean else None)
         return result
@@ -217,6 +223,9 @@ class Serving:
             core.supervisor.endings.doom(instance, call.deadline_ns)
         else:
             exited = core.supervisor.endings.end(instance, ending.name.lower())
+        if ending in (Ending.GONE, Ending.BROKEN) and self._was_never_read():
+            self._give_back_dead(None)
+            raise Declined("it had ended, or spoilt its channel, before it took the event")
         if initializing and instance.channel.pid is None and ending is not Ending.TIMED_OUT:
             self._give_back_dead(None)
             raise Declined("" if exited is None else exited.reason)
@@ -250,6 +259,7 @@ class Serving:
             instance.append_log(autopsy.timeout_record(self.request.request_id, stack))
         log = instance.take_log(cut=call.log_was_cut)
         result = self._result(outcome, payload, log, Usage(peak_memory_bytes=peak))
+        core.supervisor.endings.see_to(instance)
         self._give_back_dead(result)
         core.supervisor.log.info(
             _EVENTS[ending],
@@ -259,6 +269,24 @@ class Serving:
             duration_ms=round(result.duration_ms, 3),
         )
         return result
+
+    def _strangers(self, headers: Mapping[str, Any]) -> str | None:
+        """A word, if the cell of one that was long enough at it holds somebody else besides."""
+        if m.CHILDREN not in headers and headers.get(m.RUN_NS, 0) < LOOK_AROUND_NS:
+            return None
+        instance = self.instance
+        known = 1 if instance.init_pidfd < 0 else 2
+        return "strangers" if len(instance.cell.members()) > known else None
+
+    def _was_never_read(self) -> bool:
+        """
+        Is all that we sent still in the pipe, and its reader dead? Then the handler has not seen
+        the event, whatever the instance did to itself after its last answer.
+        """
+        exchange = self.call.exchange
+        if self._cold or exchange.reply is not None:
+            return False
+        return self.instance.channel.unread() == exchange.sent_bytes
 
     def _give_back_dead(self, result: Result | None) -> None:
         pool = self.request.pool

@@ -199,7 +199,8 @@ class Supervisor:
                 pidfd = descriptors[0] if descriptors else _pidfd_without_room(message["pid"])
                 if pidfd is None:
                     return
-                instance.init_pidfd = descriptors[1] if len(descriptors) > 1 else -1
+                if len(descriptors) > 1:
+                    instance.init_pid, instance.init_pidfd = message["init"], descriptors[1]
                 instance.channel.adopt(message["pid"], pidfd)
                 self.log.debug(
                     "instance.started",

@@ -100,6 +100,12 @@ class Zygote:
             with suppress(OSError):  # then it is going, and so is the zombie
                 self._send({m.OP: m.REAP, "id": instance.id}, ())
 
+    def sweep(self) -> None:
+        """End and reap whoever is its child without being an instance."""
+        with self._lock, suppress(OSError):
+            if not self.gone:
+                self._send({m.OP: m.SWEEP}, ())
+
     def messages(self) -> list[tuple[dict[str, Any], list[int]]] | None:
         """What it has said, with descriptors; None once it is gone. Asked by one thread only."""
         heard: list[tuple[dict[str, Any], list[int]]] = []
@@ -188,6 +194,7 @@ def _start(config: m.WorkerConfig) -> "tuple[subprocess.Popen[bytes], socket.soc
             [
                 *(sys.executable, "-P", "-W", "ignore", "-c", _BOOT),
                 *(str(theirs.fileno()), str(host_pidfd)),
+                config.function,  # read by nobody but people, in a list of processes
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

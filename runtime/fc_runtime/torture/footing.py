@@ -45,7 +45,7 @@ def marked(mark: str) -> dict[int, Marked]:
     for folder in os.scandir("/proc"):
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             pid = int(folder.name)
-            if _bears(pid, mark):
+            if bears(pid, mark):
                 with suppress(psutil.Error):
                     process = psutil.Process(pid)
                     zombie = process.status() == psutil.STATUS_ZOMBIE
@@ -55,7 +55,8 @@ def marked(mark: str) -> dict[int, Marked]:
     return found
 
 
-def _bears(pid: int, mark: str) -> bool:
+def bears(pid: int, mark: str) -> bool:
+    """Does *mark* stand in its environment, its command line or its name?"""
     return any(mark.encode() in _read(pid, trace) for trace in _TRACES)
 
 
@@ -67,9 +68,13 @@ def _read(pid: int, name: str) -> bytes:
         return b""
 
 
-def carries(pid: int, text: str) -> bool:
-    """Does *text* stand in the environment that *pid* was started with?"""
-    return text.encode() in _read(pid, "environ")
+def is_process_1(pid: int) -> bool:
+    """Of a pid namespace."""
+    return b"\nNSpid:" in _read(pid, "status") and _own_number(pid) == 1
+
+
+def _own_number(pid: int) -> int:
+    return int(_read(pid, "status").split(b"\nNSpid:")[1].split(b"\n")[0].split()[-1])
 
 
 def settle(excess: "Callable[[], list[Marked]]", within_s: float) -> list[Marked]:
@@ -105,7 +110,7 @@ def kill(mark: str) -> None:
         with suppress(OSError):
             pidfd = os.pidfd_open(pid)
             try:
-                if _bears(pid, mark):
+                if bears(pid, mark):
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             finally:
                 os.close(pidfd)

@@ -58,20 +58,20 @@ def and_weigh(stage: Stage) -> Seen:
 def beside_a_neighbour(stage: Stage) -> Seen:
     """While the deed is under way, another function is called: the slowest call, in seconds."""
     stage.register_another("bystander", "values.dispatch")
-    stage.invoke(b"ping", name="bystander")
+    stage.invoke(b"ping", name=stage.named("bystander"))
     attack = stage.runtime.submit(
         stage.name, stage.case.deed, timeout=stage.case.timeout, check=False
     )
     slowest, answered, failed = 0.0, 0, 0
     started = time.monotonic()
     while not attack.done():
-        seen = stage.invoke(b"ping", name="bystander")
+        seen = stage.invoke(b"ping", name=stage.named("bystander"))
         slowest = max(slowest, seen.took_s)
         well = seen.result is not None and seen.result.ok
         answered, failed = answered + well, failed + (not well)
     ended = attack.result()
     took_s = time.monotonic() - started
-    stage.runtime.unregister("bystander")
+    stage.runtime.unregister(stage.named("bystander"))
     return Seen(
         told={
             "attack": name_of(ended.outcome),

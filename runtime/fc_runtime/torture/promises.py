@@ -32,9 +32,7 @@ SANDBOXES: Final[Mapping[str, frozenset[Power]]] = {
 
 def tiers_here() -> tuple[str, ...]:
     """The tiers that this host allows, best first."""
-    # To become tiers.available() once there is more than one.
-    available = getattr(tiers, "available", lambda: ("portable",))
-    return tuple(available())
+    return tiers.available()
 
 
 def powers_of(tier: str, sandbox: str) -> frozenset[Power]:

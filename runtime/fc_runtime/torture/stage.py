@@ -16,7 +16,6 @@ import socket
 import tempfile
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -34,12 +33,6 @@ ATTACKS: Final = Path(__file__).parent / "attacks"
 MARK_VARIABLE: Final = "LD_TORTURE_MARK"  # LD_: what a zygote is exec'd with, and not given later
 SECRET_VARIABLE: Final = "LD_TORTURE_SECRET"  # noqa: S105 (where it is, not what)
 PROBE_S: Final = 5.0
-_FIELDS: Final = frozenset(field.name for field in fields(Function))
-
-
-def known(options: dict[str, Any]) -> dict[str, Any]:
-    """Those of *options* that a `Function` has. To go when it has all that cases set."""
-    return {name: value for name, value in options.items() if name in _FIELDS}
 
 
 class Grounds:
@@ -75,7 +68,7 @@ class Stage:
         self.grounds = grounds
         self.case = case
         self.mark = f"fct-{secrets.token_hex(4)}"  # a process's name has room for fifteen
-        self.name = "victim"
+        self.name = self.named("victim")
         self.runtime = Runtime(**self.host_options())
         self._stack = ExitStack()
 
@@ -97,6 +90,10 @@ class Stage:
         finally:
             self.runtime.close(0.0)
 
+    def named(self, function: str) -> str:
+        """The name of a function of this case: its processes bear the mark by it."""
+        return f"{function}-{self.mark}"
+
     # -- functions -----------------------------------------------------------------------------
 
     def function(self, environment: dict[str, str], **more: Any) -> Function:
@@ -112,7 +109,7 @@ class Stage:
             "environment": {MARK_VARIABLE: self.mark, **environment},
             **more,
         }
-        return Function.made_from(self.name, known(options))
+        return Function.made_from(self.name, options)
 
     def register(self, environment: dict[str, str]) -> None:
         self.runtime.register(self.function(environment))
@@ -120,7 +117,7 @@ class Stage:
     def register_another(self, name: str, handler: str, **environment: str) -> None:
         """A function of the neighbour's folder, which is not attacked."""
         self.runtime.register(
-            name,
+            self.named(name),
             code=self.grounds.neighbour,
             handler=handler,
             timeout=PROBE_S,
@@ -157,7 +154,7 @@ class Stage:
 
     def zygotes(self) -> list[int]:
         """Children of ours: a zygote for each function that has instances."""
-        return [pid for pid in tree.children(os.getpid()) if footing.carries(pid, self.mark)]
+        return [pid for pid in tree.children(os.getpid()) if footing.bears(pid, self.mark)]
 
     def instances(self) -> int:
         """How many the runtime knows of, once none is on its way up."""
@@ -215,22 +212,26 @@ class Stage:
 
     def _neighbour(self, secret: str) -> dict[str, Any]:
         self.register_another("neighbour", "neighbour.dispatch", **{SECRET_VARIABLE: secret})
-        told = self.runtime.invoke("neighbour", b"ping").json()
+        told = self.runtime.invoke(self.named("neighbour"), b"ping").json()
         self._stack.callback(self._tidy_neighbour, told["scratch"])
-        # The zygote has the secret in its environment too; the instance has nobody below it.
-        instances = [
-            pid for pid in self.marked() if footing.carries(pid, secret) and not tree.children(pid)
-        ]
+        name = self.named("neighbour")
+        zygotes = [pid for pid in self.zygotes() if footing.bears(pid, name)]
+        instance = next(
+            pid
+            for zygote in zygotes
+            for pid in tree.children(zygote)
+            if not footing.is_process_1(pid)
+        )
         return {
-            "neighbour": max(instances),
+            "neighbour": instance,
             "neighbour_address": told["address"],
             "scratch_path": told["scratch"],
         }
 
     def _tidy_neighbour(self, scratch: str) -> None:
         with suppress(FcRuntimeError):
-            self.runtime.invoke("neighbour", b"tidy")
-            self.runtime.unregister("neighbour")
+            self.runtime.invoke(self.named("neighbour"), b"tidy")
+            self.runtime.unregister(self.named("neighbour"))
         Path(scratch).unlink(missing_ok=True)
 
     def _sockets(self) -> dict[str, Any]:

@@ -260,23 +260,9 @@ def test_the_stopped_are_killed(family: tuple[int, set[int]]) -> None:
     assert all(map(ended, below))
 
 
-def test_the_spared_live(family: tuple[int, set[int]]) -> None:
-    """Who is spared, and everybody below him, goes on."""
-    root, below = family
-    os.kill(root, signal.SIGSTOP)
-    spared = tree.children(root)[0]
-    kept = {spared, *tree.children(spared)}
-
-    assert 2 == tree.kill_descendants(root, spare=[spared])
-    assert all(ended(pid) for pid in below - kept)
-    assert not any(ended(pid, within_s=0) for pid in kept)
-    os.kill(root, signal.SIGCONT)
-
-
 def test_nobody_below() -> None:
     """Nothing to do is no error, nor is somebody who is gone."""
     assert 0 == tree.kill_descendants(gone())
-    assert 0 == tree.kill_descendants(os.getpid(), spare=tree.children(os.getpid()))
 
 
 def test_no_time_at_all(family: tuple[int, set[int]]) -> None:
@@ -327,14 +313,14 @@ def test_sweeping_spares_who_is_known() -> None:
     known = [*tree.children(os.getpid()), spawn("sleep", "1000")]
     stray, dead = spawn("sleep", "1000"), zombie()
 
-    assert (1, []) == tree.sweep_children(known)
+    assert (1, []) == tree.sweep_children(lambda: known)
     for pid in (stray, dead):
         with pytest.raises(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
     assert (0, 0) == os.waitpid(known[-1], os.WNOHANG)
-    assert (0, []) == tree.sweep_children(known)
+    assert (0, []) == tree.sweep_children(lambda: known)
 
-    assert (1, []) == tree.sweep_children(known[:-1])
+    assert (1, []) == tree.sweep_children(lambda: known[:-1])
 
 
 def test_orphans_that_come_while_sweeping() -> None:
@@ -351,7 +337,7 @@ daemon = "setsid sh -c 'sleep 1000 & sleep 1000 & wait' & exit 0"
 subprocess.run(["sh", "-c", daemon])
 subprocess.Popen(["sh", "-c", "sh -c 'sleep 1000 & wait' & wait"])
 before = tree.descendants(os.getpid())
-killed, survivors = tree.sweep_children(known=())
+killed, survivors = tree.sweep_children()
 told = [len(before), killed, survivors, tree.descendants(os.getpid())]
 print(json.dumps(told), flush=True)
 os._exit(0)
@@ -372,10 +358,10 @@ def test_who_cannot_be_killed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     stray = spawn("sleep", "1000")
     with monkeypatch.context() as patched:
         patched.setattr(tree, "_signal", lambda _pid, _number: None)
-        _, survivors = tree.sweep_children(known, within_s=0.05)
+        _, survivors = tree.sweep_children(lambda: known, within_s=0.05)
 
     assert [stray] == survivors
-    assert (1, []) == tree.sweep_children(known)
+    assert (1, []) == tree.sweep_children(lambda: known)
 
 
 @pytest.mark.parametrize("error", [ProcessLookupError, PermissionError])
