@@ -20,7 +20,6 @@ from fc_runtime.torture.stage import Grounds
 BROKEN = {
     "idle-close": "an instance that closed its pipes while idle is given the next event",
     "idle-noise": "an instance that wrote nonsense while idle is given the next event",
-    "import-exits-preloaded": "a preload that exits is told as a host without room for a process",
 }
 _TAKES_IT_ALONG = "an instance that dies after its answer takes an event along that it has not read"
 AT_TIMES = {  # idem, where it depends on who is first

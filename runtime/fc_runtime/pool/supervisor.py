@@ -179,7 +179,11 @@ class Supervisor:
             self._take(zygote, message, descriptors)
 
     def _take(self, zygote: Zygote, message: dict[str, Any], descriptors: list[int]) -> None:
+        if message[m.OP] == m.PRELOADING:
+            zygote.preloading = message["module"]
+            return
         if message[m.OP] == m.UP:
+            zygote.preloading = None
             zygote.thread_source = message["threads"]
             if message["failed"] or message["threads"]:
                 self.log.warning(
@@ -233,14 +237,31 @@ class Supervisor:
             self._epoll.unregister(fd)
             del self._zygotes[fd]
         zygote.close()
-        self.log.info("zygote.exited", pid=zygote.pid, instances=len(zygote.instances))
+        say = self.log.warning if zygote.preloading else self.log.info
+        say(
+            "zygote.exited",
+            pid=zygote.pid,
+            instances=len(zygote.instances),
+            preloading=zygote.preloading,
+        )
         for instance in list(zygote.instances.values()):
             if instance.channel.pid is None and instance.exit is None:
-                self._note_exit(instance, Exit(None, reason="the zygote ended before it forked"))
+                self._note_exit(instance, _never_forked(zygote))
             elif instance.exit is None and instance.channel.process_ended():
                 self._note_exit(instance, Exit(None, reason="its zygote was gone"))
             elif instance.exit is None:
                 instance.pool.on_orphaned(instance)
+
+
+def _never_forked(zygote: Zygote) -> Exit:
+    """
+    Of an instance that its zygote owes. One that did not come back from a preload by itself will
+    not the next time; killed, it may have been from outside.
+    """
+    if zygote.preloading is None:
+        return Exit(None, reason="the zygote ended before it forked")
+    reason = f"the preload {zygote.preloading!r} ended the zygote"
+    return Exit(None if zygote.exit_code == -signal.SIGKILL else zygote.exit_code, reason=reason)
 
 
 def _pidfd_without_room(pid: int) -> int | None:
