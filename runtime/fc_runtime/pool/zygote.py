@@ -90,6 +90,7 @@ class Zygote:
             except OSError:
                 del self.instances[instance.id]
                 raise
+        self.wake()
 
     def reap(self, instance: "Instance") -> None:
         """Its pid means nothing to us any more."""
@@ -137,6 +138,11 @@ class Zygote:
         """For a zygote that does not answer. Its instances live on until told otherwise."""
         with suppress(OSError):  # it has ended, or been reaped and its pidfd closed
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def wake(self) -> None:
+        """It may have been stopped, by a handler that runs as the same user."""
+        with suppress(OSError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGCONT)
 
     def wait(self, within_s: float) -> None:
         """Until it has exited, at most *within_s* seconds."""
