@@ -6,7 +6,6 @@ An invocation is driven by the caller's own event loop; only what may block for 
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
@@ -24,6 +23,7 @@ from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.request import NOTHING
 from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
+from fc_runtime.pool.threads import start_thread
 from fc_runtime.runtime import Runtime, refusal, start
 
 T = TypeVar("T")
@@ -236,7 +236,8 @@ async def _in_thread(work: Callable[[], T]) -> T:
 def _begin(work: Callable[[], T]) -> "Future[T]":
     """
     Do *work* in a daemon thread of its own: the loop's default executor is the host's, and may be
-    full, or be joined at exit.
+    full, or be joined at exit. If the host has no room for a thread, the loop has to wait: what
+    has been begun is carried through.
     """
     done: Future[T] = Future()
     done.set_running_or_notify_cancel()  # from here on no task, nor loop, can cancel it
@@ -249,5 +250,8 @@ def _begin(work: Callable[[], T]) -> "Future[T]":
         else:
             done.set_result(result)
 
-    threading.Thread(target=run, name="fc-runtime-aio", daemon=True).start()
+    try:
+        start_thread("fc-runtime-aio", run)
+    except OverloadedError:
+        run()
     return done

@@ -5,6 +5,7 @@ Refused: absolute paths, ``..``, links, device nodes, duplicate names, and more 
 than FC takes (spec 12: 500 MB).
 """
 
+import errno
 import lzma
 import os
 import stat
@@ -14,7 +15,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from fc_runtime.errors import InvalidFunctionError
+from fc_runtime.errors import InvalidFunctionError, OverloadedError
 
 MAX_UNPACKED_BYTES: Final = 500 * 1000 * 1000
 MAX_ENTRIES: Final = 100_000
@@ -28,6 +29,7 @@ _NOT_UNPACKABLE: Final = (
     RuntimeError,
     UnicodeError,
 )
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _SUFFIXES: Final = tuple(kind + end for end in all_suffixes() for kind in ("", "/__init__"))
 
 
@@ -46,12 +48,19 @@ def has_module(code: Path, stem: str) -> bool:
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """Unpack the zip file *path* into *folder*, which must not exist yet."""
+    """
+    Unpack the zip file *path* into *folder*, which must not exist yet.
+
+    Raises InvalidFunctionError, or, as there is nothing wrong with the function, OverloadedError
+    if the host has no room for it.
+    """
     entries = _checked_entries(path)
     try:
         folder.mkdir(parents=True)
         _unpack(path, folder, entries)
     except _NOT_UNPACKABLE as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise OverloadedError(f"code={str(path)!r}: no room to unpack it: {error}") from error
         raise InvalidFunctionError("code", str(path), f"cannot be unpacked: {error}") from error
 
 

@@ -61,7 +61,10 @@ class EventTooLargeError(RefusedError):
 
 
 class OverloadedError(RefusedError):
-    """Every instance is busy and the queue before them is full. Retry later."""
+    """
+    Every instance is busy and the queue before them is full, or the host has no room: for a
+    process, a thread, a descriptor, a file. Retry later.
+    """
 
     code = "fc.refused.overloaded"
 

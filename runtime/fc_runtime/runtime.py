@@ -117,7 +117,8 @@ class Runtime:
         Make a function known, or replace it: running calls end on the old, new ones start on the
         new. Takes a `Function`, or its name and the other fields as keywords.
 
-        Raises: InvalidFunctionError, which names field, value and mend. RuntimeClosedError.
+        Raises: InvalidFunctionError, which names field, value and mend. OverloadedError, if there
+            is no room on the disk to unpack it. RuntimeClosedError.
         """
         if isinstance(function, Function):
             if options:
@@ -266,12 +267,14 @@ class Runtime:
                 future.set_result(result)
 
         core = self._core
-        if core.submitted.backlog >= max(1, core.max_queue):
-            future.set_exception(
-                OverloadedError(f"{name}: {core.submitted.backlog} submitted calls wait already")
-            )
-        else:
+        try:
+            if core.submitted.backlog >= max(1, core.max_queue):
+                raise OverloadedError(
+                    f"{name}: {core.submitted.backlog} submitted calls wait already"
+                )
             core.submitted.run(run)
+        except OverloadedError as error:
+            future.set_exception(error)
         return future
 
     def map(

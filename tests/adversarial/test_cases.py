@@ -18,13 +18,8 @@ from fc_runtime.torture.stage import Grounds
 
 # Promises that are broken today. One that is kept again fails until it is taken off the list.
 BROKEN = {
-    "reaper-left": "a fork of a fork closes descriptors that are not the worker's any more",
-    "fork-in-fork": "a fork of a fork closes descriptors that are not the worker's any more",
-    "logging-broken": "an error that cannot be logged ends the worker with exit code 70",
-    "error-that-lies": "an exception whose __class__ raises ends the worker with exit code 70",
     "idle-close": "an instance that closed its pipes while idle is given the next event",
     "idle-noise": "an instance that wrote nonsense while idle is given the next event",
-    "import-exits-preloaded": "a preload that exits is told as a host without room for a process",
 }
 _TAKES_IT_ALONG = "an instance that dies after its answer takes an event along that it has not read"
 AT_TIMES = {  # idem, where it depends on who is first
@@ -33,7 +28,6 @@ AT_TIMES = {  # idem, where it depends on who is first
     "pipes-not-blocking": _TAKES_IT_ALONG,
     "audit-hook": _TAKES_IT_ALONG,
     "memory-leak": "growth from call to call is no reason yet to replace an instance",
-    "endless-line": "the stack of a handler that hangs in our print() is empty",
 }
 
 

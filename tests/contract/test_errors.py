@@ -113,6 +113,28 @@ def test_error_is_logged_before_it_is_answered(deploy: Deploy) -> None:
 
 
 @pytest.mark.parametrize(
+    "sabotage",
+    [
+        "logging.Handler.handle = None",
+        "logging.Formatter.format = None",
+        "logging.getLogger = None",
+        "logging.Logger.error = lambda *_: sys.exit(3)",
+        "logging.root.addFilter(lambda _: sys.exit(3))",
+        "logging.root = logging.Logger.manager = sys.stdout = sys.stderr = None",
+        "json.dumps = json.JSONEncoder.encode = None",
+    ],
+)
+def test_error_is_answered_even_if_it_cannot_be_logged(deploy: Deploy, sabotage: str) -> None:
+    """Logging, and what else of the process is the handler's to break, is not needed to answer."""
+    result = deploy("failing", "index.sabotaging").fail(sabotage)
+
+    assert isinstance(result.outcome, Raised)
+    assert ("ValueError", "fell") == (result.outcome.error_type, result.outcome.message)
+    assert result.log.startswith(b"before the fall\n")
+    assert b"errorMessage" in result.log
+
+
+@pytest.mark.parametrize(
     ("function", "error_type", "message"),
     [
         ("mute", "MuteError", "<str() of MuteError failed>"),
@@ -174,6 +196,7 @@ def test_handler_that_is_not_callable_fails_when_called(deploy: Deploy) -> None:
         ("interrupted", "", 130, "KeyboardInterrupt"),
         ("generator_exit", "", 1, "GeneratorExit"),
         ("custom_exit", "", 1, "CustomExit: my way out"),
+        ("lying_exit", "", 3, "LyingExit"),
         ("exit_now", "0", 0, ""),
         ("exit_now", "4", 4, ""),
     ],

@@ -20,14 +20,13 @@ import pytest
 from fc_runtime import Crashed, InitializationFailed, Outcome, Result, Returned
 from support.callers import Caller
 from support.faulty import SERVING_AGAIN_S, Faulty, options_of
-from support.processes import pid_of
+from support.processes import pid_of, workers
 from support.stage import Gate, Program, Recorder, until, wait_gone
 
 MiB = 1024 * 1024
 EVENT_BYTES = 8 * MiB  # no pipe holds so much
 RESULT_BYTES = 8 * MiB  # as the handler has it
 GONE_WITHIN_S = 1.0
-RESET = "a zygote ends without its trees if the host dies with a message of its unread (ECONNRESET)"
 
 STARTING = ("import", "initializer")
 IN_A_CALL = ("reading", "running", "encoding", "writing")
@@ -227,7 +226,6 @@ def order(phase: str, **more: Any) -> str:
     return json.dumps({"phase": phase, "number": 1, **more})
 
 
-@pytest.mark.xfail(reason=RESET, strict=False)  # an idle standby may end, and be told of, first
 @pytest.mark.parametrize("phase", ["preload", *PHASES])
 def test_host_killed(host: Callable[..., Program], gate: Gate, phase: str) -> None:
     """A second later nothing is left of it, whatever its worker, or its zygote, was doing."""
@@ -267,16 +265,16 @@ threading.Event().wait()
 """
 
 
-@pytest.mark.xfail(reason=RESET, strict=True)
 def test_host_killed_before_it_heard_all(host: Callable[..., Program], gate: Gate) -> None:
     """
     Something that a zygote had said was still unread when the host died: to the zygote that is a
     connection reset, not an end of file. It ends everything all the same.
     """
     program = host(BUSY_HOST, json.dumps(options_of(gate)), order("running", fault="wait"))
-    _, first = gate.entered()
     gate.entered()
-    zygote = psutil.Process(first).ppid()
+    gate.entered()
+    zygote = psutil.Process(program.pid).children()[0].pid
+    first = workers(zygote)[0]
     program.signal(signal.SIGSTOP)
     kill(first)
     until(lambda: psutil.Process(first).status() == psutil.STATUS_ZOMBIE)

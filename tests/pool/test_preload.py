@@ -1,11 +1,21 @@
 """What the zygote imports once for all instances, and what that may do to it."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
-from fc_runtime import AsyncRuntime, InitializationFailed, OverloadedError, Runtime, TimedOut
-from support.stage import Recorder
+from fc_runtime import (
+    AsyncRuntime,
+    Crashed,
+    InitializationError,
+    InitializationFailed,
+    OverloadedError,
+    Runtime,
+    TimedOut,
+)
+from fc_runtime.pool.policy import RestartPolicy
+from support.stage import Recorder, until
 
 
 def parent_of_instance(runtime: Runtime, name: str) -> int:
@@ -82,20 +92,64 @@ def test_a_preload_that_fails_is_told_and_does_no_harm(
     assert [module] == list(limited["preload_failed"])
 
 
-def test_a_preload_that_ends_the_zygote_ends_no_caller(
-    runtime: Runtime, handlers: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("text", "crash"),
+    [
+        ("import os; os._exit(0)", {"exit_code": 0}),
+        ("import os; os._exit(4)", {"exit_code": 4}),
+        ("import os; os.abort()", {"signal": signal.SIGABRT}),
+    ],
+)
+def test_a_preload_that_ends_the_zygote_is_an_initialization_that_failed(
+    runtime: Runtime, tmp_path: Path, log: Recorder, text: str, crash: dict[str, int]
 ) -> None:
-    """The caller is refused, in a bounded time, and another function is not touched."""
+    """
+    It is told how and by which module, at once. The next callers are told from memory, until it is
+    time to try again; mended, it serves.
+    """
     (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
-    (tmp_path / "deadly.py").write_text("import os; os._exit(4)")
-    runtime.register("p", code=tmp_path, preload=["deadly"])
-    runtime.register("good", code=handlers / "gate", handler="index.echo")
+    (tmp_path / "deadly.py").write_text(text)
+    runtime.register("p", code=tmp_path, preload=["json", "deadly"])
 
-    with pytest.raises(OverloadedError, match="zygote"):
+    results = [runtime.invoke("p", check=False) for _ in range(20)]
+
+    cause = Crashed(**crash, reason="the preload 'deadly' ended the zygote")
+    assert {InitializationFailed(cause)} == {result.outcome for result in results}
+    with pytest.raises(InitializationError, match="preload 'deadly'"):
+        runtime.invoke("p")
+    assert len(log.of("zygote.started")) < 5
+    assert {"deadly"} == {exited["preloading"] for exited in log.wait_for("zygote.exited")}
+    assert 0 == runtime.stats()["functions"]["p"]["serving"]
+
+    (tmp_path / "deadly.py").write_text("")
+    until(lambda: runtime.invoke("p", check=False).ok)
+
+
+def test_a_preload_whose_zygote_is_killed_is_named(runtime: Runtime, tmp_path: Path) -> None:
+    """By whom nobody knows: it is tried again, and after a few times refused."""
+    (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
+    (tmp_path / "deadly.py").write_text("import os; os.kill(os.getpid(), 9)")
+    runtime.register("p", code=tmp_path, preload=["deadly"])
+
+    with pytest.raises(OverloadedError, match="the preload 'deadly' ended the zygote"):
         runtime.invoke("p")
 
-    assert b"fine" == runtime.invoke("good", b"fine").payload
     assert 0 == runtime.stats()["functions"]["p"]["serving"]
+
+
+def test_what_is_kept_warm_is_not_tried_in_a_loop(
+    runtime: Runtime, tmp_path: Path, log: Recorder
+) -> None:
+    """Standbys that never come up are tried with a back-off, too."""
+    (tmp_path / "index.py").write_text("def handler(event, context):\n    return event\n")
+    (tmp_path / "deadly.py").write_text("import os; os._exit(4)")
+    runtime.register("p", code=tmp_path, preload=["deadly"], min_instances=2)
+
+    with pytest.raises(InitializationError, match="preload 'deadly'"):
+        runtime.warm("p", 2)
+
+    third = log.wait_for("zygote.started", count=3, function="p")[2]
+    assert third["at"] - log.of("zygote.started", function="p")[0]["at"] > RestartPolicy().first_s
 
 
 def test_what_a_preload_prints_is_in_nobodys_log(runtime: Runtime, tmp_path: Path) -> None:

@@ -2,12 +2,11 @@
 
 import os
 import signal
-from concurrent.futures import wait
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from fc_runtime import Crashed, Runtime
+from fc_runtime import Crashed, Runtime, TimedOut
 from support.stage import Gate, Recorder, marked, until, wait_gone
 
 SERVING_AGAIN_S = 2.0
@@ -145,24 +144,42 @@ def test_one_functions_zygote_is_not_anothers(
     assert other == runtime.invoke("other").text
 
 
-def test_a_stopped_zygote_holds_up_its_own_starts_only(
+def test_a_stopped_zygote_is_woken_by_the_next_start(
     runtime: Runtime, handlers: Path, gate: Gate, log: Recorder
 ) -> None:
-    """
-    SIGSTOP: who has an instance is served; who needs a new one is answered within
-    initialization_timeout, and then there is a new zygote.
-    """
-    runtime.register(
-        "stuck", code=handlers / "gate", max_instances=2, timeout=30.0, initialization_timeout=0.3
-    )
-    runtime.invoke("stuck", b"{}")
-    os.kill(log.of("zygote.started", function="stuck")[0]["pid"], signal.SIGSTOP)
-    running = runtime.submit("stuck", gate.event())
-    gate.entered()
-    starting = runtime.submit("stuck", b"{}", check=False)
-    wait([starting], 10)
+    """SIGSTOP, which any handler of the same user may send: who needs an instance is served."""
+    runtime.register("stopped", code=handlers / "gate", max_instances=3, timeout=30.0)
+    runtime.invoke("stopped", b"{}")
+    zygote = log.of("zygote.started", function="stopped")[0]["pid"]
+    os.kill(zygote, signal.SIGSTOP)
+    running = [runtime.submit("stopped", gate.event()) for _ in range(3)]
+    for _ in running:
+        gate.entered()
+    gate.let(3)
+
+    assert all(one.result(SERVING_AGAIN_S).ok for one in running)
+    assert [zygote] == [one["pid"] for one in log.of("zygote.started", function="stopped")]
+
+
+def test_a_stopped_zygote_still_tells_of_an_end(runtime: Runtime, gate: Gate) -> None:
+    """Who waits for the end of an instance is told how it ended, and at once."""
+    future = runtime.submit("gated", gate.event(exit=3), check=False)
+    _, pid = gate.entered()
+    os.kill(psutil.Process(pid).ppid(), signal.SIGSTOP)
     gate.let()
 
-    assert running.result().ok
-    assert not starting.result().ok
-    until(lambda: runtime.invoke("stuck", b"{}", check=False).ok, 5.0)
+    assert Crashed(exit_code=3) == future.result(SERVING_AGAIN_S).outcome
+    assert runtime.invoke("gated", b"{}").ok
+
+
+def test_a_stopped_zygote_does_not_keep_one_that_was_killed(
+    runtime: Runtime, gate: Gate, log: Recorder
+) -> None:
+    """A deadline whose caller does not wait for the end: that is heard of all the same."""
+    future = runtime.submit("gated", gate.event(), timeout=0.3, check=False)
+    _, pid = gate.entered()
+    os.kill(psutil.Process(pid).ppid(), signal.SIGSTOP)
+
+    assert TimedOut is type(future.result(SERVING_AGAIN_S).outcome)
+    assert log.wait_for("instance.exited", within_s=SERVING_AGAIN_S, cause="timed_out")
+    assert 0 == runtime.stats()["survivors"]

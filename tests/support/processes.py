@@ -46,14 +46,23 @@ def pid_of(identity: str) -> int:
     return found[0]
 
 
+def workers(zygote: int) -> list[int]:
+    """Its instances, as we number them. One in a namespace of its own is process 2 there."""
+    children = [child.pid for child in psutil.Process(zygote).children()]
+    return [pid for pid in children if _number_of_itself(pid) in {str(pid), "2"}]
+
+
 def _known_as(identity: str) -> list[int]:
     """By what numbers we know them."""
     found = []
     for pid in psutil.pids():
         with suppress(OSError):
             namespace = Path(f"/proc/{pid}/ns/pid").stat().st_ino
-            status = Path(f"/proc/{pid}/status").read_text()
-            number = status.split("NSpid:")[1].split("\n")[0].split()[-1]
-            if identity == f"{number}:{namespace}":
+            if identity == f"{_number_of_itself(pid)}:{namespace}":
                 found.append(pid)
     return found
+
+
+def _number_of_itself(pid: int) -> str:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return status.split("NSpid:")[1].split("\n")[0].split()[-1]

@@ -95,6 +95,7 @@ CONFIGURE: Final = "configure"  # host: the first message, a `WorkerConfig`
 SPAWN: Final = "spawn"  # host: fork an instance; brings its four descriptors, "join", "scratch"
 REAP: Final = "reap"  # host: this pid means nothing to us any more
 SWEEP: Final = "sweep"  # host: an instance left somebody behind, who may be yours to reap
+PRELOADING: Final = "preloading"  # zygote: which "module" is next; it may be the last we hear
 UP: Final = "up"  # zygote: preloaded and ready to fork
 FORKED: Final = "forked"  # zygote: brings the pidfd, and that of process 1 of a pid namespace
 FORK_FAILED: Final = "fork_failed"

@@ -13,7 +13,7 @@ import json
 import linecache
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal
@@ -78,7 +78,7 @@ class Failure(NamedTuple):
 
 def failure_of(error: BaseException, *, skip: int = 1) -> Failure:
     """
-    Describe *error*. Never raises an Exception, whatever *error* does when asked about itself.
+    Describe *error*. Never raises, whatever *error* does when asked about itself.
 
     Args:
         skip: how many frames at the top are the runtime's own and not shown [frames]. With no
@@ -86,10 +86,10 @@ def failure_of(error: BaseException, *, skip: int = 1) -> Failure:
     Source: spec 5.A.
     """
     error_type, message, calls, text = "Exception", "<the exception cannot be described>", [], ""
-    with suppress(Exception):  # step by step: what is known before a step fails, is told
-        error_type = _bounded(type(error).__name__)
+    with suppress(BaseException):  # step by step: what is known before a step fails, is told
+        error_type = _bounded(_name_of(type(error)))
         message = message_of(error)
-        outermost = error.__traceback__
+        outermost = traceback_of(error)
         for _ in range(skip):
             outermost = outermost and outermost.tb_next
         calls = _calls(outermost)
@@ -109,7 +109,15 @@ def error_details(error_type: str, message: str, stack_trace: list[Any]) -> dict
 
 
 def error_body(details: dict[str, Any]) -> bytes:
-    return json.dumps(details, indent=4, sort_keys=True).encode()
+    try:
+        return json.dumps(details, indent=4, sort_keys=True).encode()
+    except BaseException:  # noqa: BLE001 (user code has broken json: an answer is due all the same)
+        return _UNDESCRIBED
+
+
+_UNDESCRIBED: Final = error_body(
+    {"errorMessage": "<the exception cannot be described>", "errorType": "Exception"}
+)
 
 
 def platform_body(message: str) -> bytes:
@@ -117,12 +125,22 @@ def platform_body(message: str) -> bytes:
     return json.dumps({"errorMessage": message}, separators=(",", ":")).encode()
 
 
+# Asked of the base classes: a class of the handler's may have put something else in their place.
+traceback_of: Final[Callable[[BaseException], TracebackType | None]] = BaseException.__dict__[
+    "__traceback__"
+].__get__
+
+
+def _name_of(kind: type) -> str:
+    return str.__str__(type.__dict__["__name__"].__get__(kind))
+
+
 def message_of(error: object) -> str:
     """``str(error)``, at most TEXT_BYTES of it; a remark in its place if that fails."""
     try:
         text = str(error)
     except BaseException:  # noqa: BLE001 (even SystemExit: it is only being described)
-        return f"<str() of {type(error).__name__} failed>"
+        return f"<str() of {_name_of(type(error))} failed>"
     return _bounded(str.__str__(text))  # a subclass of str may not cut in here
 
 

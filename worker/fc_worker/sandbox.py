@@ -84,7 +84,11 @@ def _pid_namespace(stage: Stage, identity: int | None) -> None:
     first = os.fork()
     if first == 0:
         _be_process_1(identity)
-    worker = os.fork()
+    try:
+        worker = os.fork()
+    except OSError:  # no room: nobody else knows of process 1
+        os.kill(first, signal.SIGKILL)
+        raise
     if worker:
         os.write(stage.births_fd, BIRTHS.pack(first, worker))
         os._exit(0)

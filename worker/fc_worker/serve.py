@@ -112,7 +112,7 @@ class Worker:
                 self._finish(initializer(context))  # an async one is awaited; the value is ignored
         except LoadError as error:
             # As a dict, and without a traceback (spec 5.A).
-            logging.getLogger().error(str(error.details()))  # noqa: TRY400
+            _log_failure(str(error.details()))
             body = error.body()
             answer = _failed(
                 m.STATUS_RAISED, error.error_type, error.error_message, error.traceback
@@ -214,7 +214,7 @@ class Worker:
             body = value if type(value) is bytes else respond.encode(value)
         except Exception as error:  # noqa: BLE001 (to_json and repr are user code too)
             failure = respond.failure_of(error, skip=0)  # spec 1.6: with the runtime's frames
-            _log_failure(failure.body)
+            _log_failure(failure.body.decode())
             return _failed(m.STATUS_REJECTED, *failure[:2], failure.traceback), failure.body
         if len(body) > self._most:
             message = f"the result has {len(body)} bytes, more than the limit of {self._most} bytes"
@@ -224,17 +224,12 @@ class Worker:
 
     def _raised(self, error: Exception) -> tuple[dict[str, Any], bytes]:
         failure = respond.failure_of(error, skip=_frames_above_the_handler(error))
-        _log_failure(failure.body)  # spec 6.2
+        _log_failure(failure.body.decode())  # spec 6.2
         return _failed(m.STATUS_RAISED, *failure[:2], failure.traceback), failure.body
 
     def _exit(self, frame: Frame, error: BaseException, kind: Kind) -> Never:
         """SystemExit and its like end the process, as they do in FC, but say so first."""
-        code = 1
-        if isinstance(error, SystemExit):
-            code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        elif isinstance(error, KeyboardInterrupt):
-            code = 128 + signal.SIGINT
-        code &= 0xFF
+        code = _exit_code(error)
         if not self._original:
             os._exit(code)
         failure = respond.failure_of(error, skip=_frames_above_the_handler(error))
@@ -245,11 +240,16 @@ class Worker:
         os._exit(code)
 
     def _forked(self) -> None:
-        """In a copy of this process, made by the handler: the pipes are not the copy's."""
+        """
+        In a copy of this process, made by the handler: the pipes are not the copy's. In a copy of
+        a copy they are closed, and the numbers are somebody else's.
+        """
+        if not self._original:
+            return
         self._original = False
-        with suppress(OSError):  # the handler may have closed them before
-            os.close(self._in)
-            os.close(self._out)
+        for fd in (self._in, self._out):
+            with suppress(OSError):  # the handler may have closed it before
+                os.close(fd)
 
     def _adopt_credentials(self, credentials: list[str] | None) -> None:
         self._credentials = credentials
@@ -331,10 +331,22 @@ def _used(who: int) -> tuple[int, int, int]:
     return int(usage.ru_utime * 1e6), int(usage.ru_stime * 1e6), usage.ru_maxrss * 1024
 
 
+def _exit_code(error: BaseException) -> int:
+    """What the interpreter would end with; asked of the base classes, for *error* may lie."""
+    kind = type(error)
+    if issubclass(kind, SystemExit):
+        code = _code_of(error)
+        return int.__and__(code, 0xFF) if issubclass(type(code), int) else int(code is not None)
+    return 128 + signal.SIGINT if issubclass(kind, KeyboardInterrupt) else 1
+
+
+_code_of: Final = SystemExit.__dict__["code"].__get__
+
+
 def _frames_above_the_handler(error: BaseException) -> int:
     """How many frames at the top of its traceback are ours, or the event loop's."""
     count = 0
-    step = error.__traceback__
+    step = respond.traceback_of(error)
     while step is not None and step.tb_frame.f_code.co_filename.startswith(_NOT_THE_HANDLERS):
         count += 1
         step = step.tb_next
@@ -350,9 +362,16 @@ def _failed(status: int, error_type: str, message: str, traceback: str) -> dict[
     }
 
 
-def _log_failure(body: bytes) -> None:
-    """FC logs the error body at ERROR before it answers with it (spec 6.2)."""
-    logging.getLogger().error(body.decode("utf-8", "replace"))
+def _log_failure(text: str) -> None:
+    """
+    FC logs the error body at ERROR before it answers with it (spec 6.2). Logging is the handler's
+    to break: then the bare text stands there.
+    """
+    try:
+        logging.getLogger().error(text)
+    except BaseException:  # noqa: BLE001 (a filter may even exit; the answer has to leave)
+        with suppress(OSError):
+            os.write(1, f"{text}\n".encode())
 
 
 def watch_crashes() -> None:

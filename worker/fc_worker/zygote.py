@@ -234,6 +234,7 @@ class Zygote:
         signal.signal(signal.SIGALRM, self._end_without_host)
         signal.setitimer(signal.ITIMER_REAL, LOOK_FOR_HOST_S, LOOK_FOR_HOST_S)
         for name in config.preload:
+            self._send({m.OP: m.PRELOADING, "module": name})
             try:
                 importlib.import_module(name)
             except (Exception, SystemExit) as error:  # noqa: BLE001 (the worker meets it again)

@@ -28,6 +28,7 @@ from fc_runtime.outcome import (
 
 MiB: Final = 1024 * 1024
 _RUNTIME_FRAME: Final = re.compile(r'^  File ".*/fc_worker/\w+\.py", line ')
+_BOOT_FRAME: Final = re.compile(r'^  File "<')  # the program in ``-c``, or what ran a module
 _THREAD_TITLE: Final = re.compile(r"^(Current thread|Thread) (0x[0-9a-f]+).*$")
 
 
@@ -122,14 +123,25 @@ def _exited(duration_ms: float, memory: str) -> str:
 
 
 def readable_stack(dump: str) -> str:
-    """faulthandler's dump without the runtime's own frames, which are the oldest of a thread."""
+    """
+    faulthandler's dump without the runtime's own frames at the old end of a thread, which called
+    the handler. Those that the handler called, to print for one, are part of where it hangs.
+    """
     lines: list[str] = []
-    skipping = False
+    thread: list[str] = []
     for line in dump.splitlines():
         if _THREAD_TITLE.match(line):
-            skipping = False
-        elif skipping or _RUNTIME_FRAME.match(line):
-            skipping = True
-            continue
-        lines.append(line)
-    return "\n".join(lines).strip()
+            lines += _without_callers(thread)
+            thread = []
+        thread.append(line)
+    return "\n".join([*lines, *_without_callers(thread)]).strip()
+
+
+def _without_callers(thread: list[str]) -> list[str]:
+    end = len(thread)
+    while end and (_BOOT_FRAME.match(thread[end - 1]) or not thread[end - 1]):
+        end -= 1
+    above = end
+    while above and _RUNTIME_FRAME.match(thread[above - 1]):
+        above -= 1
+    return thread if above == end else thread[:above]

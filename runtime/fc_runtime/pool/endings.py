@@ -29,7 +29,7 @@ ENDING_THREADS: Final = 4
 class Endings:
     def __init__(self, log: Log, after: Callable[[float, Callable[[], None]], None]) -> None:
         self.log = log
-        self.threads = Threads("fc-runtime-endings", ENDING_THREADS)
+        self.threads = Threads("fc-runtime-endings", ENDING_THREADS, after)
         self.kills = 0
         self.survivors = 0
         self.deadline_to_empty = Histogram()
@@ -100,15 +100,19 @@ class Endings:
             channel = instance.channel
             if not instance.disposed and channel.pid is not None and not instance.exited.is_set():
                 instance.cell.kill(channel.pid, channel.pidfd, instance.init_pidfd)
+                instance.zygote.wake()  # to tell that it has ended
 
     def wait_for_exit(self, instance: Instance) -> Exit | None:
         """Until the zygote has reported its exit, or the pidfd, where the zygote has gone."""
         until = time.monotonic() + GONE_WITHIN_S
         while not instance.exited.wait(0.05):  # the zygote may go at any moment, and say nothing
-            if instance.zygote.gone and instance.channel.process_ended():
-                instance.exit = Exit(None, reason="its zygote was gone")
-                instance.exited.set()
-            elif time.monotonic() > until:
+            if instance.channel.process_ended():
+                if instance.zygote.gone:
+                    instance.exit = Exit(None, reason="its zygote was gone")
+                    instance.exited.set()
+                    break
+                instance.zygote.wake()
+            if time.monotonic() > until:
                 return None
         return instance.exit
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fc_worker import messages as m
 
-from fc_runtime.errors import InvalidFunctionError
+from fc_runtime.errors import InvalidFunctionError, OverloadedError
 from fc_runtime.function import Function
 from fc_runtime.isolation import host, tiers
 from fc_runtime.isolation.profiles import FIRST_IDENTITY, IDENTITIES, PROFILES, Cage, make_plan
@@ -86,10 +86,17 @@ class Holding:
         )
 
     def folder(self) -> Path:
-        """Of this runtime alone; it is gone after `close`."""
+        """
+        Of this runtime alone; it is gone after `close`.
+
+        Raises OverloadedError if the host has no room for it.
+        """
         with self._lock:
             if self._folder is None:
-                self._folder = tempfile.mkdtemp(prefix="fc-runtime-")
+                try:
+                    self._folder = tempfile.mkdtemp(prefix="fc-runtime-")
+                except OSError as error:  # if no folder would do, tempfile says which ones it tried
+                    raise OverloadedError(f"cannot make a temporary folder: {error}") from error
             return Path(self._folder)
 
     def scratch_folder(self, number: int) -> str:

@@ -55,9 +55,15 @@ class ZygoteKeeper:
                         "code", config.code, "the folder has gone since it was registered"
                     )
                 planned = self._core.holding.planned(self._function, config)
-                zygote = self._zygote = Zygote(planned)
+                zygote = Zygote(planned)
                 supervisor = self._core.supervisor
-                supervisor.watch(zygote)
+                try:
+                    supervisor.watch(zygote)
+                except BaseException:
+                    zygote.kill()
+                    zygote.close()
+                    raise
+                self._zygote = zygote
                 supervisor.log.info("zygote.started", function=config.function, pid=zygote.pid)
             return zygote
 

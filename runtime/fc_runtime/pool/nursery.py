@@ -4,7 +4,7 @@ Who comes up: instances started for a caller, and standbys started in nobody's t
 A standby is decided on under the roster's lock, where it is counted in `warming`, and started on
 a `background` thread; a caller, under the lock, has no time to start even a thread, so a top-up
 goes by way of the supervisor. Whoever is counted is taken off again by `_warm_one`, whatever came
-of it. Who leaves, and when, is not decided here.
+of it, or by `_give_up`, if it had no thread. Who leaves, and when, is not decided here.
 """
 
 import time
@@ -134,8 +134,25 @@ def _top_up(pool: "Pool") -> None:
 
 
 def _start_standbys(pool: "Pool", count: int) -> None:
-    for _ in range(count):
-        pool.core.supervisor.background.run(partial(_warm_one, pool))
+    for begun in range(count):
+        try:
+            pool.core.supervisor.background.run(partial(_warm_one, pool))
+        except OverloadedError as error:
+            _give_up(pool, count - begun, error)
+            return
+
+
+def _give_up(pool: "Pool", count: int, error: OverloadedError) -> None:
+    """No thread for so many standbys: nobody waits for them, and they are tried again later."""
+    _say_not_started(pool, error)
+    roster = pool.roster
+    with roster.lock:
+        roster.warming -= count
+        roster.setbacks.note_trouble(error, time.monotonic_ns())
+        roster.hand_out()
+        plan_top_up(pool)
+        roster.changed.notify_all()
+    undertaker.leave_if_empty(pool)
 
 
 def _warm_one(pool: "Pool") -> None:
@@ -146,9 +163,7 @@ def _warm_one(pool: "Pool") -> None:
         instance, trouble = warm_up(pool)
     except Exception as error:  # noqa: BLE001 (no room, or whatever a credentials callable raises)
         trouble = error
-        pool.core.supervisor.log.warning(
-            "instance.not_started", function=pool.function.name, cause=type(error).__name__
-        )
+        _say_not_started(pool, error)
     roster = pool.roster
     keep = False
     with roster.lock:
@@ -172,3 +187,9 @@ def _warm_one(pool: "Pool") -> None:
     if instance is not None and not keep:
         undertaker.dismiss(instance, "closed")
     undertaker.leave_if_empty(pool)
+
+
+def _say_not_started(pool: "Pool", error: Exception) -> None:
+    pool.core.supervisor.log.warning(
+        "instance.not_started", function=pool.function.name, cause=type(error).__name__
+    )

@@ -227,8 +227,10 @@ class Serving:
             self._give_back_dead(None)
             raise Declined("it had ended, or spoilt its channel, before it took the event")
         if initializing and instance.channel.pid is None and ending is not Ending.TIMED_OUT:
-            self._give_back_dead(None)
-            raise Declined("" if exited is None else exited.reason)
+            if exited is None or exited.code is None:
+                self._give_back_dead(None)
+                raise Declined("" if exited is None else exited.reason)
+            natural = True  # its zygote did not come back from a preload, and the next one will not
         exit_code, reason = autopsy.cause_of_death(core, call, ending, exited, natural=natural)
         if call.headers().get(m.STATUS) == m.STATUS_EXITING:
             initializing = call.exchange.reply is None

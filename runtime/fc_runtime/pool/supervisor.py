@@ -22,12 +22,12 @@ from typing import Any, Final
 
 from fc_worker import messages as m
 
-from fc_runtime.errors import InternalError
+from fc_runtime.errors import InternalError, OverloadedError
 from fc_runtime.pool.endings import GONE_WITHIN_S, Endings
 from fc_runtime.pool.events import Log
 from fc_runtime.pool.instance import Exit, Instance
 from fc_runtime.pool.lifecycle import State
-from fc_runtime.pool.threads import Threads
+from fc_runtime.pool.threads import Threads, start_thread
 from fc_runtime.pool.zygote import Zygote
 
 BACKGROUND_THREADS: Final = 4
@@ -53,15 +53,21 @@ class Supervisor:
     # -- asked from any thread -----------------------------------------------------------------
 
     def watch(self, zygote: Zygote) -> None:
-        """Hear *zygote* from now on. Starts the thread if this is the first."""
+        """
+        Hear *zygote* from now on. Starts the thread if this is the first.
+
+        Raises OverloadedError if the host has no room for that; then it is not heard.
+        """
         with self._lock:
-            self._zygotes[zygote.fileno()] = zygote
-            self._epoll.register(zygote.fileno(), select.EPOLLIN)
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="fc-runtime-supervisor", daemon=True
-                )
-                self._thread.start()
+                self._thread = start_thread("fc-runtime-supervisor", self._run)
+            fd = zygote.fileno()
+            self._zygotes[fd] = zygote
+            try:
+                self._epoll.register(fd, select.EPOLLIN)
+            except OSError as error:
+                del self._zygotes[fd]
+                raise OverloadedError(f"cannot hear from a process: {error}") from error
 
     def after(self, seconds: float, task: Callable[[], None]) -> None:
         """Run *task*, which must be short, on this thread, in *seconds* from now."""
@@ -173,7 +179,11 @@ class Supervisor:
             self._take(zygote, message, descriptors)
 
     def _take(self, zygote: Zygote, message: dict[str, Any], descriptors: list[int]) -> None:
+        if message[m.OP] == m.PRELOADING:
+            zygote.preloading = message["module"]
+            return
         if message[m.OP] == m.UP:
+            zygote.preloading = None
             zygote.thread_source = message["threads"]
             if message["failed"] or message["threads"]:
                 self.log.warning(
@@ -227,14 +237,31 @@ class Supervisor:
             self._epoll.unregister(fd)
             del self._zygotes[fd]
         zygote.close()
-        self.log.info("zygote.exited", pid=zygote.pid, instances=len(zygote.instances))
+        say = self.log.warning if zygote.preloading else self.log.info
+        say(
+            "zygote.exited",
+            pid=zygote.pid,
+            instances=len(zygote.instances),
+            preloading=zygote.preloading,
+        )
         for instance in list(zygote.instances.values()):
             if instance.channel.pid is None and instance.exit is None:
-                self._note_exit(instance, Exit(None, reason="the zygote ended before it forked"))
+                self._note_exit(instance, _never_forked(zygote))
             elif instance.exit is None and instance.channel.process_ended():
                 self._note_exit(instance, Exit(None, reason="its zygote was gone"))
             elif instance.exit is None:
                 instance.pool.on_orphaned(instance)
+
+
+def _never_forked(zygote: Zygote) -> Exit:
+    """
+    Of an instance that its zygote owes. One that did not come back from a preload by itself will
+    not the next time; killed, it may have been from outside.
+    """
+    if zygote.preloading is None:
+        return Exit(None, reason="the zygote ended before it forked")
+    reason = f"the preload {zygote.preloading!r} ended the zygote"
+    return Exit(None if zygote.exit_code == -signal.SIGKILL else zygote.exit_code, reason=reason)
 
 
 def _pidfd_without_room(pid: int) -> int | None:

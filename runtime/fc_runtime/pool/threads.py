@@ -4,6 +4,9 @@ standbys, ending processes.
 
 Not concurrent.futures: its threads are joined when the interpreter exits, which would make a host
 that forgot `close` wait for handlers.
+
+A host may have no room for another thread. As long as there is one, it does the work of all. If
+there is none, work that nobody needs to do is refused; work that has to be done (`later`) waits.
 """
 
 import threading
@@ -11,15 +14,38 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from fc_runtime.errors import OverloadedError
+
 IDLE_S: Final = 10.0
+LOOK_FOR_ROOM_S: Final = 0.1
+
+
+def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
+    """A daemon thread that runs *target*. Raises OverloadedError if the host has no room for it."""
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OverloadedError(f"cannot start a thread: {error}") from error
+    return thread
 
 
 class Threads:
     """Runs callables, each in the next free thread; a thread unused for `IDLE_S` ends."""
 
-    def __init__(self, name: str, most: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        most: int,
+        later: Callable[[float, Callable[[], None]], None] | None = None,
+    ) -> None:
+        """
+        *later*: has something run in so many seconds, on a thread that is there. With it nothing
+        is refused.
+        """
         self._name = name
         self._most = most
+        self._later = later
         self._work: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._threads = 0
@@ -32,16 +58,40 @@ class Threads:
         return len(self._work)
 
     def run(self, work: Callable[[], None]) -> None:
-        """Queue *work*, which must not raise."""
+        """
+        Queue *work*, which must not raise. Raises OverloadedError, and nothing is queued, if there
+        is no thread and no room for one, and it may be refused.
+        """
         with self._changed:
             self._work.append(work)
-            if self._idle >= len(self._work):
-                self._changed.notify()
-                return
-            if self._threads >= self._most:
-                return
+            try:
+                self._find_thread()
+            except OverloadedError:
+                self._work.remove(work)
+                raise
+
+    def _find_thread(self) -> None:
+        """Under the lock, which a new thread has to wait for: one for what is queued."""
+        if self._idle >= len(self._work):
+            self._changed.notify()
+            return
+        if self._threads >= self._most:
+            return
+        try:
+            start_thread(self._name, self._serve)
+        except OverloadedError:
+            if self._threads:
+                return  # those that are there will do it, one after the other
+            if self._later is None:
+                raise
+            self._later(LOOK_FOR_ROOM_S, self._look_again)
+        else:
             self._threads += 1
-        threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+
+    def _look_again(self) -> None:
+        with self._changed:
+            if self._work:
+                self._find_thread()
 
     def close(self) -> None:
         """Idle ones end now, others when they are done. `run` goes on working."""

@@ -49,6 +49,8 @@ class Zygote:
         self.instances: dict[int, Instance] = {}  # that it has been asked for and are not disposed
         self.gone = False
         self.ended = threading.Event()
+        self.exit_code: int | None = None  # as subprocess has it, once it has gone
+        self.preloading: str | None = None  # the module that it has not come back from
         self.thread_source: str | None = None
         self.has_scratch_folders = any(step[0] == "scratch_folder" for step in config.plan)
         packed = msgpack.packb({m.OP: m.CONFIGURE, "config": config.to_map()})
@@ -88,6 +90,7 @@ class Zygote:
             except OSError:
                 del self.instances[instance.id]
                 raise
+        self.wake()
 
     def reap(self, instance: "Instance") -> None:
         """Its pid means nothing to us any more."""
@@ -117,7 +120,7 @@ class Zygote:
             except BlockingIOError:
                 return heard
             except ConnectionResetError:
-                data, ancillary = b"", []
+                continue  # told once, before what it had said: it left something of ours unread
             if not data:
                 return heard or None  # what was said before the end is heard first
             descriptors = array.array("i")
@@ -135,6 +138,11 @@ class Zygote:
         """For a zygote that does not answer. Its instances live on until told otherwise."""
         with suppress(OSError):  # it has ended, or been reaped and its pidfd closed
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def wake(self) -> None:
+        """It may have been stopped, by a handler that runs as the same user."""
+        with suppress(OSError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGCONT)
 
     def wait(self, within_s: float) -> None:
         """Until it has exited, at most *within_s* seconds."""
@@ -157,7 +165,7 @@ class Zygote:
             if not poller.poll(_LAST_MOMENTS_MS):
                 self.kill()
             with suppress(ChildProcessError):  # a host that ignores SIGCHLD, or waits for anybody
-                os.waitpid(self.pid, 0)
+                self.exit_code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
             pidfd, self._pidfd = self._pidfd, -1
             os.close(pidfd)
         self.ended.set()

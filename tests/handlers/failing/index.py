@@ -1,5 +1,7 @@
 """Ways to fail, one function each."""
 
+import json
+import logging
 import os
 import sys
 
@@ -92,6 +94,22 @@ def custom_exit(event, context):
 def exit_now(event, context):
     print("leaving at once")
     os._exit(int(event))
+
+
+class LyingExit(SystemExit):
+    code = property(lambda self: 1 / 0)
+    __class__ = __traceback__ = code
+
+
+def lying_exit(event, context):
+    raise LyingExit(3)
+
+
+def sabotaging(event, context):
+    """The event says how."""
+    print("before the fall")
+    exec(event, globals())
+    raise ValueError("fell")
 
 
 def well(event, context):

@@ -1,5 +1,6 @@
 """Code in a .zip: looked at without unpacking, unpacked without trusting it."""
 
+import errno
 import os
 import stat
 import struct
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from fc_runtime import code_package
 from fc_runtime.code_package import check_zip, has_module, unpack
-from fc_runtime.errors import InvalidFunctionError
+from fc_runtime.errors import InvalidFunctionError, OverloadedError
 from hypothesis import given, strategies as st
 
 Entry = tuple[str | zipfile.ZipInfo, bytes]
@@ -302,8 +303,29 @@ def test_has_module(tmp_path: Path, package: Path) -> None:
         assert [False] * 4 == [has_module(place, stem) for stem in ("b", "d", "data", "data/x")]
 
 
-def test_no_room_to_unpack_is_told(tmp_path: Path) -> None:
-    """A folder that cannot be made, as on a full disk, is a refusal with the reason."""
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE])
+def test_no_room_to_unpack_is_no_fault_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The host is told apart from the function: with room again the same package will do."""
+    path = tmp_path / "code.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("index.py", "")
+
+    def no_room(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", no_room)
+        with pytest.raises(OverloadedError, match=os.strerror(number)):
+            code_package.unpack(path, tmp_path / "first")
+
+    code_package.unpack(path, tmp_path / "then")
+    assert (tmp_path / "then" / "index.py").is_file()
+
+
+def test_no_way_to_unpack_is_told(tmp_path: Path) -> None:
+    """A folder that cannot be made is a refusal with the reason."""
     path = tmp_path / "code.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("index.py", "")

@@ -265,6 +265,34 @@ Current thread 0x00007f0000000002 (most recent call first):
   File "/code/index.py", line 7 in in_a_thread""" == settle.readable_stack(DUMP)
 
 
+PRINTING = """\
+Current thread 0x00007f0000000001 (most recent call first):
+  File "/venv/site-packages/fc_worker/capture.py", line 39 in write
+  File "/venv/site-packages/fc_worker/capture.py", line 80 in write
+  File "/code/index.py", line 3 in printing
+  File "<string>", line 1 in <lambda>
+  File "/code/index.py", line 9 in handler
+"""
+OURS = """\
+  File "/venv/site-packages/fc_worker/serve.py", line 180 in _invoke
+  File "/venv/site-packages/fc_worker/zygote.py", line 40 in main
+  File "<string>", line 1 in <module>
+"""
+
+
+def test_a_stack_shows_what_the_handler_called() -> None:
+    """Even if that is ours: it hangs in a print, of which the newest frames are the runtime's."""
+    assert PRINTING.strip() == settle.readable_stack(PRINTING + OURS)
+    assert PRINTING.strip() == settle.readable_stack(PRINTING + OURS + "\n")
+
+
+def test_a_stack_that_was_cut_is_shown_as_far_as_it_goes() -> None:
+    """The oldest frames did not arrive: then those that did are not the runtime's callers."""
+    cut = PRINTING + "  ..."
+
+    assert cut.strip() == settle.readable_stack(cut)
+
+
 @pytest.mark.parametrize("dump", ["", "\n", "garbage", "Thread 0x1 (most", "\ud800"])
 def test_a_stack_may_be_anything(dump: str) -> None:
     """It is what a worker wrote: shown as it is, without failing."""

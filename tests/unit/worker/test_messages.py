@@ -102,7 +102,16 @@ def test_header_keys_are_short_and_unique() -> None:
 def test_statuses_and_operations_are_unique() -> None:
     """Two statuses of one number, or two operations of one name, would be one."""
     statuses = [getattr(m, name) for name in dir(m) if name.startswith("STATUS_")]
-    operations = [m.CONFIGURE, m.SPAWN, m.REAP, m.UP, m.FORKED, m.FORK_FAILED, m.EXITED]
+    operations = [
+        m.CONFIGURE,
+        m.SPAWN,
+        m.REAP,
+        m.PRELOADING,
+        m.UP,
+        m.FORKED,
+        m.FORK_FAILED,
+        m.EXITED,
+    ]
 
     assert list(range(len(statuses))) == sorted(statuses)
     assert len(operations) == len(set(operations))

@@ -406,17 +406,50 @@ def test_hostile_exceptions_are_described(error: BaseException, message: str) ->
 
 
 def test_type_that_lies_about_its_name_is_described() -> None:
-    """Even when nothing at all can be learned."""
+    """By the name it was born with: its metaclass has no say in it."""
 
     class Meta(type):
         __name__ = property(lambda _: 1 / 0)  # type: ignore[assignment]
 
     class LiarError(Exception, metaclass=Meta): ...
 
-    failure = failure_of(LiarError())
+    failure = failure_of(LiarError("m"))
 
-    assert failure[:2] == ("Exception", "<the exception cannot be described>")
-    assert json.loads(failure.body)
+    assert ("LiarError", "m") == failure[:2]
+    assert {"errorType": "LiarError", "errorMessage": "m"} == json.loads(failure.body)
+
+
+def test_exception_that_hides_where_it_was_raised_is_told_all_the_same() -> None:
+    """Its class may say what it likes of its traceback and of itself."""
+
+    class HidingError(NoTracebackError):
+        __class__ = property(lambda _: 1 / 0)  # type: ignore[assignment]
+
+    try:
+        raise HidingError("m")
+    except HidingError as error:
+        failure = failure_of(error, skip=0)
+
+    (place,) = json.loads(failure.body)["stackTrace"]
+    assert 'raise HidingError("m")' == place[-1]
+    assert ("HidingError", "m") == failure[:2]
+
+
+def test_description_survives_an_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is raised while an exception is looked at, it is not what the answer is about."""
+
+    def leave(*_: Any) -> Any:
+        raise SystemExit(3)
+
+    monkeypatch.setattr("linecache.getline", leave)
+    monkeypatch.setattr("json.dumps", leave)
+    try:
+        raise ValueError("m")
+    except ValueError as error:
+        failure = failure_of(error, skip=0)
+
+    assert ("ValueError", "m") == failure[:2]
+    assert "<the exception cannot be described>" in failure.body.decode()
 
 
 @pytest.mark.parametrize("letter", ["x", "\u4f60", "\U0001f600", "\ud800", "\0"])

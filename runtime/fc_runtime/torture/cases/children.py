@@ -154,11 +154,7 @@ CASES: Final = (
         row=37,
         what="stops the zygote that would report its end, and exits",
         deed="stopping_its_zygote",
-        options={"initialization_timeout": 2.0},
-        expect=crashed(),
-        needs=frozenset({Power.WALLS}),
-        harms=True,
-        within_s=15.0,
+        expect=crashed(exit_code=3),
     ),
     _child(
         name="kills-its-zygote-and-leaves",
