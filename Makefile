@@ -70,7 +70,7 @@ fuzz: $(VENV)/dev.stamp ## what a worker may say, guided by coverage; a minute, 
 bench: $(VENV)/bench.stamp ## figures beside floors and rivals: tables, JSON, plots; minutes
 	$(BIN)/python benchmarks/run.py
 
-bench-quick: $(VENV)/bench.stamp ## the same, coarser, in four minutes
+bench-quick: $(VENV)/bench.stamp ## the same, coarser, in three minutes
 	$(BIN)/python benchmarks/run.py --quick
 
 clean: ## remove the virtual environment and all caches
