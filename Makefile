@@ -57,7 +57,7 @@ imports: $(VENV)/dev.stamp
 fast: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q tests/unit
 
-soak: $(VENV)/dev.stamp ## 100,000 invocations with random kills; minutes
+soak: $(VENV)/dev.stamp ## random kills, then SOAK_SECONDS (600) of handlers that misbehave; minutes
 	$(BIN)/python -m pytest -m soak -s tests/soak
 
 fuzz: $(VENV)/dev.stamp ## what a worker may say, guided by coverage; a minute, or FUZZ_SECONDS=…
@@ -70,7 +70,7 @@ fuzz: $(VENV)/dev.stamp ## what a worker may say, guided by coverage; a minute, 
 bench: $(VENV)/bench.stamp ## figures beside floors and rivals: tables, JSON, plots; minutes
 	$(BIN)/python benchmarks/run.py
 
-bench-quick: $(VENV)/bench.stamp ## the same, coarser, in a minute and a half
+bench-quick: $(VENV)/bench.stamp ## the same, coarser, in three minutes
 	$(BIN)/python benchmarks/run.py --quick
 
 clean: ## remove the virtual environment and all caches

@@ -115,8 +115,8 @@ class Caller:
         self._poll = select.poll()
         self._poll.register(response_fd, select.POLLIN)
 
-    def __call__(self, event):
-        deadline = time.monotonic() + TIMEOUT_S
+    def __call__(self, event, timeout_s=TIMEOUT_S):
+        deadline = time.monotonic() + timeout_s
         write_frame(self._request_fd, [str(uuid.uuid4()), event, deadline, *CREDENTIALS])
         if not self._poll.poll((deadline - time.monotonic()) * 1000):
             raise TimeoutError

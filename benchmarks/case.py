@@ -13,12 +13,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 HANDLERS = Path(__file__).resolve().parent / "handlers"
 SUBJECT = "fc-runtime"
+TOGETHER = "all together"  # in place of a competitor's name
 
 
 class Placement(StrEnum):
@@ -62,20 +63,28 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One benchmark. `measure` runs in the fresh process and returns samples for each point."""
+    """
+    One benchmark. `measure` runs in the fresh process and returns samples for each point; where
+    all competitors are measured *together*, in one process, a map of those for each competitor.
+    """
 
     name: str
     title: str
     file: Path
-    unit: str  # of a sample: "ns" or "bytes"
+    unit: str  # of a sample: "ns", "bytes", or "count", which is shown as a sum
+    units: Mapping[str, str] = field(default_factory=dict)  # of points that have another one
     points: Sequence[str]
     uncompared: Sequence[str] = ()  # points of which no ratio is made
     best_rounds: bool = False  # on one CPU, make ratios of the best rounds, not of the medians
+    together: bool = False
     competitors: Sequence[Competitor]
     placements: Sequence[Placement]
     rounds: int
     quick_rounds: int
     measure: Callable[[Measurement], Mapping[str, Sequence[float]]]
+
+    def unit_of(self, point):
+        return self.units.get(point, self.unit)
 
     @property
     def floor(self):
@@ -89,7 +98,7 @@ class Case:
 def measuring_process(case):
     """The `__main__` of a case's file: one measurement, one JSON object on stdout."""
     parser = argparse.ArgumentParser(description=f"One measurement of {case.name}; see run.py.")
-    names = [one.name for one in case.competitors]
+    names = [TOGETHER] if case.together else [one.name for one in case.competitors]
     parser.add_argument("--measure", required=True, choices=names, metavar="COMPETITOR")
     parser.add_argument("--placement", type=Placement, default=Placement.SCHEDULER)
     parser.add_argument("--quick", action="store_true")
@@ -113,6 +122,16 @@ def runtime_class():
         reason = str(error).partition(" (")[0]  # without the path
         raise UnavailableError(reason) from None
     return Runtime
+
+
+def require_tier(name):
+    """`UnavailableError` unless this host offers the isolation tier *name*."""
+    from fc_runtime.isolation import tiers
+
+    try:
+        tiers.open_tier(name).close()
+    except tiers.UnavailableError as error:
+        raise UnavailableError(f"not to be had here: {error}") from None
 
 
 def rival_module(name):

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from case import Measurement, Placement
+from case import TOGETHER, Measurement, Placement
 
 PROJECT = Path(__file__).resolve().parents[1]  # taken out of messages
 MEASUREMENT_LIMIT_S = 60.0
@@ -41,6 +41,7 @@ class Summary:
     best: float
     worst: float
     p99: float
+    total: float
     samples: int
     rounds: list[float]
 
@@ -78,6 +79,7 @@ class Results:
             best=min(medians),
             worst=max(medians),
             p99=everything[min(len(everything) - 1, int(len(everything) * 0.99))],
+            total=sum(everything),
             samples=len(everything),
             rounds=medians,
         )
@@ -89,14 +91,18 @@ class Results:
         Of the medians of the rounds; where the case says so, and on one CPU, of the best rounds:
         with thousands of samples each they repeat within a tenth, and what makes a round slower
         is the machine's other work. Left to the scheduler its luck is part of what is measured.
+        Where both were measured together, in one process, the median of the rounds' ratios.
         """
         one = self.summary(placement, above, point)
         other = self.summary(placement, below, point)
         if one is None or other is None:
             return None
+        if self.case.together:
+            rounds = zip(one.rounds, other.rounds, strict=True)
+            return statistics.median(mine / theirs for mine, theirs in rounds)
         if self.case.best_rounds and placement is Placement.ONE_CPU:
             return one.best / other.best
-        return one.median / other.median
+        return one.median / other.median if other.median else None
 
 
 class Progress:
@@ -132,11 +138,11 @@ def become_subreaper():
 def measurements(case, rounds):
     """(round, competitor, placement), everyone once a round, each round begun by another one."""
     for number in range(rounds):
-        turn = number % len(case.competitors)
-        order = [*case.competitors[turn:], *case.competitors[:turn]]
+        names = [TOGETHER] if case.together else [one.name for one in case.competitors]
+        turn = number % len(names)
         for placement in case.placements:
-            for competitor in order:
-                yield number, competitor.name, placement
+            for name in (*names[turn:], *names[:turn]):
+                yield number, name, placement
 
 
 def run_case(results, *, quick, progress):
@@ -151,7 +157,9 @@ def run_case(results, *, quick, progress):
         wanted = Measurement(competitor=competitor, placement=placement, quick=quick)
         answer = measure_in_fresh_process(case, wanted)
         if "samples" in answer:
-            results.add(placement, competitor, answer["samples"])
+            said = answer["samples"]
+            for name, samples in (said if case.together else {competitor: said}).items():
+                results.add(placement, name, samples)
         elif "unavailable" in answer:
             results.note(competitor, answer["unavailable"])
             results.hopeless.add(competitor)

@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-PACKAGES = ("fc-runtime", "msgpack", "psutil", "pebble", "loky", "oss2", "matplotlib")
+PACKAGES = ("fc-runtime", "msgpack", "psutil", "pebble", "billiard", "loky", "oss2", "matplotlib")
 
 
 def stamp():
@@ -25,6 +25,7 @@ def stamp():
         "python_compiler": platform.python_compiler(),
         "python_build_flags": build_flags(),
         "privileged": os.geteuid() == 0,
+        "isolation": tiers(),
         "revision": revision(),
         "packages": {name: version(name) for name in PACKAGES},
     }
@@ -61,6 +62,15 @@ def revision():
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()
+
+
+def tiers():
+    """The isolation tiers of this host, the best first."""
+    try:
+        from fc_runtime.isolation.tiers import available
+    except ImportError:
+        return []
+    return list(available())
 
 
 class CpuTimes:

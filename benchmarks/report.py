@@ -8,14 +8,17 @@ DASH = "-"
 UNITS = {
     "ns": ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns")),
     "bytes": ((1e6, "MB"), (1e3, "kB"), (1, "B")),
+    "count": ((1, ""),),
 }
 
 
 def amount(value, unit):
-    """Three significant digits with the unit that suits: 27.3 us, 4.41 MB."""
+    """Three significant digits with the unit that suits: 27.3 us, 4.41 MB. A count is whole."""
+    if unit == "count":
+        return f"{value:.0f}"
     factor, name = next((one for one in UNITS[unit] if abs(value) >= one[0]), UNITS[unit][-1])
     scaled = value / factor
-    digits = 0 if scaled >= 100 else 1 if scaled >= 10 else 2
+    digits = 0 if abs(scaled) >= 100 else 1 if abs(scaled) >= 10 else 2
     return f"{scaled:.{digits}f} {name}"
 
 
@@ -45,15 +48,18 @@ def tables(results):
 
 def table_rows(results, placement, point):
     case = results.case
-    better = "quicker" if case.unit == "ns" else "smaller"
+    unit = case.unit_of(point)
+    if unit == "count":
+        return count_rows(results, placement, point)
+    better = "quicker" if unit == "ns" else "smaller"
     rows = [["", "median", "p99", "of rounds", "to floor", f"{SUBJECT} {better} by", "n"]]
     for competitor in case.competitors:
         found = results.summary(placement, competitor.name, point)
         if found is None:
-            if not any(key[:2] == (placement, competitor.name) for key in results.samples):
+            if not was_measured(results, placement, competitor):
                 rows.append([competitor.name, "not measured", "", "", "", "", ""])
             continue
-        spread = f"[{amount(found.best, case.unit)} - {amount(found.worst, case.unit)}]"
+        spread = f"[{amount(found.best, unit)} - {amount(found.worst, unit)}]"
         to_floor = by = None
         if point not in case.uncompared:
             to_floor = results.ratio(placement, competitor.name, case.floor, point)
@@ -62,8 +68,8 @@ def table_rows(results, placement, point):
         rows.append(
             [
                 competitor.name,
-                amount(found.median, case.unit),
-                p99(found, case.unit),
+                amount(found.median, unit),
+                p99(found, unit),
                 spread,
                 times(to_floor),
                 times(by),
@@ -71,6 +77,21 @@ def table_rows(results, placement, point):
             ]
         )
     return rows if any(row[1] != "not measured" for row in rows[1:]) else []
+
+
+def count_rows(results, placement, point):
+    rows = [["", "in all", "n"]]
+    for competitor in results.case.competitors:
+        found = results.summary(placement, competitor.name, point)
+        if found is not None:
+            rows.append([competitor.name, amount(found.total, "count"), str(found.samples)])
+        elif not was_measured(results, placement, competitor):
+            rows.append([competitor.name, "not measured", ""])
+    return rows if any(row[2] for row in rows[1:]) else []
+
+
+def was_measured(results, placement, competitor):
+    return any(key[:2] == (placement, competitor.name) for key in results.samples)
 
 
 def align(rows):
@@ -89,7 +110,7 @@ class Target:
     """
     A bound on one figure of a run.
 
-    With *below* the figure is the ratio *above* : *below*, otherwise *above*'s own median.
+    With *below* the figure is the ratio *above* : *below*, otherwise *above*'s own *figure*.
     """
 
     text: str
@@ -97,7 +118,8 @@ class Target:
     placement: Placement
     point: str
     above: str
-    below: str | None
+    below: str | None = None
+    figure: str = "median"  # or "p99", "total": of a `Summary`
     at_most: float | None = None
     at_least: float | None = None
 
@@ -105,7 +127,7 @@ class Target:
         if self.below is not None:
             return results.ratio(self.placement, self.above, self.below, self.point)
         found = results.summary(self.placement, self.above, self.point)
-        return None if found is None else found.median
+        return None if found is None else getattr(found, self.figure)
 
     def is_met(self, seen):
         if self.at_most is not None and seen > self.at_most:
@@ -157,10 +179,47 @@ TARGETS = (
             placement=Placement.SCHEDULER,
             point=f"USS, {variant}",
             above=SUBJECT,
-            below=None,
             at_most=5e6,
         )
         for variant in ("bare", "oss2")
+    ),
+    *(
+        Target(
+            text=f"{text}, {figure}: at most {at_most_ms} ms",
+            case="deadline",
+            placement=Placement.SCHEDULER,
+            point=point,
+            above=SUBJECT,
+            figure=figure,
+            at_most=at_most_ms * 1e6,
+        )
+        for text, point, figure, at_most_ms in (
+            ("deadline to the caller's answer", "answer", "median", 1),
+            ("deadline to the caller's answer", "answer", "p99", 5),
+            ("deadline to an empty tree", "tree empty", "p99", 10),
+            ("answer to the next call's answer", "next call", "median", 10),
+        )
+    ),
+    Target(
+        text="survivors of all deadlines: none",
+        case="deadline",
+        placement=Placement.SCHEDULER,
+        point="survivors",
+        above=SUBJECT,
+        figure="total",
+        at_most=0,
+    ),
+    *(
+        Target(
+            text=f"warm 1 KiB, one CPU: {sandbox} at most 1.05 x none",
+            case="sandbox",
+            placement=Placement.ONE_CPU,
+            point="warm call, best tier",
+            above=sandbox,
+            below="none",
+            at_most=1.05,
+        )
+        for sandbox in ("standard", "strict")
     ),
 )
 
@@ -173,8 +232,14 @@ def judge(all_results):
         results = by_case.get(target.case)
         seen = target.seen(results) if results else None
         met = None if seen is None else target.is_met(seen)
+        unit = results.case.unit_of(target.point) if results else None
         verdicts.append(
-            {"target": target.text, "seen": seen, "met": met, "ratio": bool(target.below)}
+            {
+                "target": target.text,
+                "seen": seen,
+                "met": met,
+                "unit": "ratio" if target.below else unit,
+            }
         )
     return verdicts
 
@@ -185,7 +250,8 @@ def targets_table(verdicts):
         if one["seen"] is None:
             rows.append([one["target"], DASH, "not measured"])
             continue
-        seen = times(one["seen"]) if one["ratio"] else amount(one["seen"], "bytes")
+        unit = one["unit"]
+        seen = times(one["seen"]) if unit == "ratio" else amount(one["seen"], unit)
         rows.append([one["target"], seen, "met" if one["met"] else "NOT MET"])
     return "\n".join(["targets", "=======", align(rows)])
 
@@ -205,7 +271,7 @@ def as_json(results):
                             "competitor": competitor.name,
                             "role": competitor.role,
                             "point": point,
-                            "unit": case.unit,
+                            "unit": case.unit_of(point),
                             **asdict(found),
                             "to_floor": results.ratio(
                                 placement, competitor.name, case.floor, point
@@ -247,7 +313,8 @@ def draw(plt, results, placement):
     points = [
         point
         for point in case.points
-        if any(results.summary(placement, one.name, point) for one in shown)
+        if case.unit_of(point) != "count"  # the table says it in full
+        and any(results.summary(placement, one.name, point) for one in shown)
     ]
     if not points:
         return None
@@ -257,7 +324,8 @@ def draw(plt, results, placement):
         axis = axes if len(points) == 1 else axes[number]
         cells = [results.summary(placement, one.name, point) for one in shown]
         longest = max(cell.median for cell in cells if cell)
-        factor, unit = next(one for one in UNITS[case.unit] if longest >= one[0])
+        units = UNITS[case.unit_of(point)]
+        factor, unit = next((one for one in units if longest >= one[0]), units[-1])
         for place, (competitor, found) in enumerate(zip(shown, cells, strict=True)):
             if found is None:
                 continue

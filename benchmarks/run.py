@@ -12,13 +12,19 @@ import sys
 from pathlib import Path
 
 import cold_start
+import deadline
 import memory
+import memory_limit
 import report
+import sandbox
 import warm_call
 from harness import Progress, Results, become_subreaper, measurements, run_case, sweep
 from machine import CpuTimes, stamp
 
-CASES = {one.CASE.name: one.CASE for one in (warm_call, cold_start, memory)}
+CASES = {
+    one.CASE.name: one.CASE
+    for one in (warm_call, cold_start, memory, deadline, sandbox, memory_limit)
+}
 HERE = Path(__file__).resolve().parent
 INTERRUPTED = 130
 
@@ -101,7 +107,8 @@ def machine_line(machine):
     share = machine["cpu_time"]
     return (
         f"{machine['kernel']}, {machine['cpu_count']} x {machine['cpu_model']}, "
-        f"{machine['python']}, {machine['date']}; steal {share['steal_of_busy']:.1%} of busy, "
+        f"{machine['python']}, {machine['date']}; tiers {', '.join(machine['isolation'])}; "
+        f"steal {share['steal_of_busy']:.1%} of busy, "
         f"load {machine['load_average'][0]} -> {machine['load_average_at_end'][0]}"
     )
 

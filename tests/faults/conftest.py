@@ -1,7 +1,8 @@
 """
 Faults from outside and from inside, at every phase of an invocation.
 
-Every test here that starts a runtime runs once in each isolation tier of this host, by the one
+Every test here that starts a runtime runs in the best isolation tier of this host and in the
+portable one; those of a module that says `IN_EVERY_TIER` in all of them, by the one
 fixture `isolation`; those that take `caller` also run with `AsyncRuntime`, in the best tier.
 """
 
@@ -25,7 +26,9 @@ BEST = TIERS[0]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Who calls, in which tier: both callers in the best tier only."""
     if "setting" in metafunc.fixturenames:
-        settings = [("sync", tier) for tier in TIERS]
+        everywhere = getattr(metafunc.module, "IN_EVERY_TIER", False)
+        settings = [("sync", tier) for tier in (TIERS if everywhere else (BEST, "portable"))]
+        settings = list(dict.fromkeys(settings))
         if "caller" in metafunc.fixturenames:
             settings.append(("async", BEST))
         metafunc.parametrize("setting", settings, ids=map("-".join, settings))

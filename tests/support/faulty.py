@@ -7,6 +7,7 @@ from typing import Any
 import psutil
 from fc_runtime import Result
 from support.callers import Caller
+from support.processes import statuses_of
 from support.stage import Gate, until
 
 SERVING_AGAIN_S = 2.0  # after anything; measured: a tenth of it
@@ -76,9 +77,6 @@ def options_of(gate: Gate, phase: str = "", fault: str = "", **options: Any) -> 
     }
 
 
-def is_stopped_or_gone(pid: int) -> bool:
+def is_stopped_or_gone(worker: str) -> bool:
     """Somebody may have killed it before it could stop itself: the kernel, for its memory."""
-    try:
-        return psutil.Process(pid).status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
-    except psutil.NoSuchProcess:
-        return True
+    return set(statuses_of(worker)) <= {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}

@@ -46,6 +46,15 @@ def pid_of(identity: str) -> int:
     return found[0]
 
 
+def statuses_of(identity: str) -> list[str]:
+    """In psutil's words; none if he is gone."""
+    found = []
+    for pid in _known_as(identity):
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(pid).status())
+    return found
+
+
 def workers(zygote: int) -> list[int]:
     """Its instances, as we number them. One in a namespace of its own is process 2 there."""
     children = [child.pid for child in psutil.Process(zygote).children()]

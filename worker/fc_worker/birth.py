@@ -57,13 +57,13 @@ def work(
 ) -> Never:
     """Turn this fresh process, in which all is prepared, into a worker."""
     request_fd, response_fd, log_fd, stack_fd = descriptors
-    refusal = ""
+    refusal: sandbox.SandboxError | None = None
     try:
         sandbox.enter(config.plan, stage)
     except sandbox.SandboxError as error:
-        refusal = str(error)
+        refusal = error
         if stage.births_fd >= 0:  # nobody is a worker yet
-            os.write(stage.births_fd, refusal.encode())
+            os.write(stage.births_fd, str(refusal).encode())
             os._exit(sandbox.FAILED_EXIT_CODE)
     if stage.owners_fd >= 0:
         os.close(stage.owners_fd)

@@ -12,6 +12,7 @@ kills everybody in the namespace, so whoever holds its pidfd holds them all. Bot
 zygote, as the nearest subreaper, by a parent that tells their pids and exits.
 """
 
+import errno
 import os
 import resource
 import signal
@@ -33,7 +34,16 @@ _IFF_UP: Final = 0x1
 
 
 class SandboxError(Exception):
-    """A step could not be done. Says which, and why."""
+    """A step could not be done. Says which, and why; ``transient``: for want of room on the host."""
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
+_NO_ROOM: Final = frozenset(
+    {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EUSERS}
+)
 
 
 def has_pid_namespace(plan: Sequence[Step]) -> bool:
@@ -50,7 +60,9 @@ def enter(plan: Sequence[Step], stage: Stage) -> None:
         try:
             do(stage, *arguments)
         except OSError as error:
-            raise SandboxError(f"{name}: {error.strerror or error}") from error
+            raise SandboxError(
+                f"{name}: {error.strerror or error}", transient=error.errno in _NO_ROOM
+            ) from error
 
 
 # -- who holds it ------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from fc_worker import capture, messages as m, respond, tree, wire
 from fc_worker.context import ContextFactory
 from fc_worker.load import Loader, LoadError
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
-from fc_worker.sandbox import FAILED_EXIT_CODE, has_pid_namespace
+from fc_worker.sandbox import FAILED_EXIT_CODE, SandboxError, has_pid_namespace
 from fc_worker.wire import Frame, Kind
 
 READ_BYTES: Final = 64 * 1024
@@ -52,7 +52,11 @@ class Worker:
     """One instance from the inside. `run` does not return."""
 
     def __init__(
-        self, config: m.WorkerConfig, request_fd: int, response_fd: int, refusal: str = ""
+        self,
+        config: m.WorkerConfig,
+        request_fd: int,
+        response_fd: int,
+        refusal: SandboxError | None = None,
     ) -> None:
         """*refusal*: why the sandbox could not be entered; then no code of the function's runs."""
         self._config = config
@@ -98,8 +102,8 @@ class Worker:
         capture.set_request_id(headers[m.REQUEST_ID])
         body = b""
         answer: dict[str, Any] = {m.STATUS: m.STATUS_RETURNED}
-        if self._refusal:
-            self._refuse(frame)
+        if self._refusal is not None:
+            self._refuse(frame, self._refusal)
         try:
             self._handler = self._loader.load(self._config.handler)
             if self._config.initializer:
@@ -303,8 +307,11 @@ class Worker:
         self._send(_RESULT, frame.invocation, answer, b"")
         os._exit(0)
 
-    def _refuse(self, frame: Frame) -> Never:
-        answer = _failed(m.STATUS_EXITING, "SandboxError", self._refusal, "")
+    def _refuse(self, frame: Frame, refusal: SandboxError) -> Never:
+        """Nothing of the function's has run: it is not sandboxed."""
+        answer = _failed(m.STATUS_EXITING, "SandboxError", str(refusal), "")
+        if refusal.transient:
+            answer = {m.STATUS: m.STATUS_DECLINED, m.UNCLEAN: f"no room: {refusal}"}
         answer[m.EXIT_CODE] = FAILED_EXIT_CODE
         self._send(Kind.READY, frame.invocation, answer, b"")
         os._exit(FAILED_EXIT_CODE)

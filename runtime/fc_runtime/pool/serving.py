@@ -153,6 +153,10 @@ class Serving:
         if call.headers()[m.STATUS] == m.STATUS_EXITING:
             return self._conclude_failure(Ending.GONE)
         instance = self.instance
+        if call.headers()[m.STATUS] == m.STATUS_DECLINED:
+            self._core.supervisor.endings.end(instance, "not_initialized")
+            self._give_back_dead(None)
+            raise Declined(call.headers().get(m.UNCLEAN, ""))
         outcome, payload = settle.answered(call)
         log = instance.take_log(cut=call.log_was_cut)
         result = self._result(outcome, payload, log, Usage(peak_memory_bytes=call.peak_bytes))

@@ -97,7 +97,8 @@ def out_of_cpu_time():
 
 def locking_itself_up():
     """Strict seccomp: the next system call but read, write and exit is the last."""
-    libc.prctl(22, 1, 0, 0, 0)
+    if libc.prctl(22, 1, 0, 0, 0) != 0:
+        return "has a filter already"
     os.getppid()
 
 
