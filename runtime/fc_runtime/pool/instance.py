@@ -38,6 +38,7 @@ class Exit:
     swept: int = 0  # orphans of its tree that the zygote ended
     survivors: tuple[int, ...] = ()
     reason: str = ""
+    of_zygote: bool = False  # which ended so before it could fork this one
 
 
 class Instance:

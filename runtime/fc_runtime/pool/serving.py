@@ -231,7 +231,7 @@ class Serving:
             self._give_back_dead(None)
             raise Declined("it had ended, or spoilt its channel, before it took the event")
         if initializing and instance.channel.pid is None and ending is not Ending.TIMED_OUT:
-            if exited is None or exited.code is None:
+            if exited is None or not exited.of_zygote or exited.code is None:
                 self._give_back_dead(None)
                 raise Declined("" if exited is None else exited.reason)
             natural = True  # its zygote did not come back from a preload, and the next one will not

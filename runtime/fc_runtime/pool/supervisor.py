@@ -261,7 +261,8 @@ def _never_forked(zygote: Zygote) -> Exit:
     if zygote.preloading is None:
         return Exit(None, reason="the zygote ended before it forked")
     reason = f"the preload {zygote.preloading!r} ended the zygote"
-    return Exit(None if zygote.exit_code == -signal.SIGKILL else zygote.exit_code, reason=reason)
+    code = None if zygote.exit_code == -signal.SIGKILL else zygote.exit_code
+    return Exit(code, reason=reason, of_zygote=True)
 
 
 def _pidfd_without_room(pid: int) -> int | None:
