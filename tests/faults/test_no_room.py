@@ -160,7 +160,7 @@ print(json.dumps(told))
     )
 
     for outcome, text in [*found["known"], *found["new"]]:
-        assert outcome == "done" or (outcome == "OverloadedError" and text)
+        assert outcome == "done" or (outcome == "OverloadedError" and text), text
     assert ["done", "done"] == found["again"]
     assert [0, 0] == found["serving"]
     assert 4 == found["left"]  # stdin, stdout, stderr, and the one that looks
@@ -287,7 +287,7 @@ print(json.dumps(told))
     )
 
     for outcome, text in found["first"]:
-        assert outcome == "done" or (outcome == "OverloadedError" and text)
+        assert outcome == "done" or (outcome == "OverloadedError" and text), text
     assert "done" == found["again"][0]
     assert [0] == found["serving"]
     assert found["took_s"] < 5.0

@@ -34,7 +34,7 @@ _IFF_UP: Final = 0x1
 
 
 class SandboxError(Exception):
-    """A step could not be done. Says which, and why; ``transient``: for want of room on the host."""
+    """A step could not be done. Says which, and why; ``transient``: for want of room."""
 
     def __init__(self, message: str, *, transient: bool = False) -> None:
         super().__init__(message)

@@ -6,6 +6,7 @@ The plans that workers will be given are carried out once in processes of their 
 Takes a few hundredths of a second, the first time.
 """
 
+import errno
 import json
 import os
 import subprocess
@@ -35,6 +36,11 @@ NAMESPACES_MEND: Final = (
     "on older Debian kernel.unprivileged_userns_clone=1)"
 )
 WITHIN_S: Final = 20.0
+_CANNOT: Final = "cannot be tried"
+_PASSING: Final = (
+    _CANNOT,
+    *map(os.strerror, (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)),
+)
 _HOME: Final = str(Path(fc_worker.__file__).parent.parent)
 _BOOT: Final = (
     f"import sys; sys.path.insert(0, {_HOME!r}); from fc_worker import trial; trial.try_plans()"
@@ -70,9 +76,17 @@ def tried() -> Tried:
     """Everything, tried once."""
     global _tried  # noqa: PLW0603 (a host does not change under a running program)
     with _lock:
-        if _tried is None:
-            _tried = _try_everything()
-        return _tried
+        if _tried is not None:
+            return _tried
+        found = _try_everything()
+        if not any(map(_is_passing, (found.mounts, found.pid_namespace, found.strict))):
+            _tried = found
+        return found
+
+
+def _is_passing(refusal: str | None) -> bool:
+    """Was there no room for trying? Then it is tried again next time."""
+    return refusal is not None and any(word in refusal for word in _PASSING)
 
 
 def _try_everything() -> Tried:
@@ -141,7 +155,7 @@ def try_plans(
         )
         answers: dict[str, str | None] = json.loads(ended.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        return dict.fromkeys(plans, f"cannot be tried: {error}")
+        return dict.fromkeys(plans, f"{_CANNOT}: {error}")
     return answers
 
 
