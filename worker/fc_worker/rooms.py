@@ -97,8 +97,9 @@ def root(stage: Stage, spec: dict[str, Any]) -> None:
         kernel.restrict_mount(tree, kernel.NO_SUID | kernel.NO_EXEC)
         _place(tree, top + path)
     for path, target in spec["links"].items():
-        _make_parents(top + path)
-        os.symlink(target, top + path)
+        if not os.path.lexists(top + path):  # code may lie below /var/tmp: then it is a folder
+            _make_parents(top + path)
+            os.symlink(target, top + path)
     os.mkdir(f"{top}/proc")
     os.mkdir(top + HOST_ROOT)
     kernel.pivot_root(top, top + HOST_ROOT)
