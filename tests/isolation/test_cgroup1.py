@@ -21,6 +21,7 @@ from support.processes import printed_pids, still_running
 from support.stage import Gate, Recorder, until, wait_gone
 
 MiB = 2**20
+NAMESPACE = Path("/proc/self/ns/pid").stat().st_ino
 Register = Callable[..., Callable[..., Any]]
 
 try:
@@ -156,8 +157,8 @@ def test_open_removes_what_a_dead_program_has_left(unified: bool) -> None:
         parents.add(HIERARCHIES.unified)
     else:
         parents.add(HIERARCHIES.own["freezer"])
-    dead = [parent / f"fc-runtime-{ended.pid}-1-1" for parent in parents]
-    living = [parent / f"fc-runtime-{os.getpid()}-{ticks}-987654" for parent in parents]
+    dead = [parent / f"fc-runtime-{ended.pid}-1-1-{NAMESPACE}" for parent in parents]
+    living = [parent / f"fc-runtime-{os.getpid()}-{ticks}-987654-{NAMESPACE}" for parent in parents]
     for folder in (*dead, *living):
         folder.mkdir()
         (folder / "3").mkdir()

@@ -23,6 +23,7 @@ from fc_runtime.isolation.cgroup2 import MEND, Cell, Cgroup2
 from fc_runtime.isolation.tiers import Limits, UnavailableError
 
 MiB = 2**20
+NAMESPACE = Path("/proc/self/ns/pid").stat().st_ino
 LIMITS = Limits(memory_bytes=64 * MiB, processes=32)
 CONTROLS = {
     "memory": ("memory.max", "memory.swap.max", "memory.oom.group"),
@@ -349,10 +350,15 @@ def test_folders_of_dead_programs_are_removed_and_no_others(tree: Tree) -> None:
     living = psutil.Process()
     ticks = cgroups._start_ticks(living.pid)
     dead = [
-        f"fc-runtime-{ended.pid}-1-1",
-        f"fc-runtime-{living.pid}-{(ticks or 0) - 1}-1",  # the same number, given again
+        f"fc-runtime-{ended.pid}-1-1-{NAMESPACE}",
+        f"fc-runtime-{living.pid}-{(ticks or 0) - 1}-1-{NAMESPACE}",  # the same number, given again
     ]
-    kept = [f"fc-runtime-{living.pid}-{ticks}-99999", "fc-runtime", "somebody-else"]
+    kept = [
+        f"fc-runtime-{living.pid}-{ticks}-99999-{NAMESPACE}",
+        f"fc-runtime-{ended.pid}-1-1-7",
+        "fc-runtime",
+        "somebody-else",
+    ]
     (tree.top / "cgroup.subtree_control").write_text("memory pids")
     for name in (*dead, *kept):
         tree.add(name)

@@ -83,6 +83,7 @@ def test_initializer_runs_in_the_sandbox(strict: Deploy) -> None:
 
 
 def test_credentials_reach_the_context(strict: Deploy) -> None:
+    """Behind the walls, too, they come with the request."""
     key = Credentials(access_key_id="STS.x", access_key_secret="secret", security_token="token")
 
     assert ["STS.x", "token"] == strict("sealed", "index.keys", credentials=key)().json()

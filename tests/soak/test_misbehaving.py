@@ -22,7 +22,6 @@ from typing import Any
 
 import psutil
 import pytest
-from adversarial.test_cases import AT_TIMES, BROKEN
 from fc_runtime import FcRuntimeError, Runtime, TimedOut
 from fc_runtime.torture import footing
 from fc_runtime.torture.case import Case, Seen
@@ -133,10 +132,7 @@ class Wild:
         self.cases = [
             case
             for case in CASES
-            if case.play is None
-            and not case.host
-            and case.promised(AVAILABLE[0], sandbox)
-            and case.name not in (*BROKEN, *AT_TIMES)
+            if case.play is None and not case.host and case.promised(AVAILABLE[0], sandbox)
         ]
         self._runtime = runtime
         self._sandbox = sandbox

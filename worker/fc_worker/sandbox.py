@@ -7,14 +7,15 @@ decided elsewhere (`fc_runtime.isolation.profiles`); here is how each step is do
 is not known, or fails, is the end of the process: nothing runs half sandboxed.
 
 The step ``pid_namespace`` forks. Only its child, process 2 of the namespace, returns from `enter`
-and becomes the worker. Process 1 does nothing but inherit orphans: when it dies, the kernel
-kills everybody in the namespace, so whoever holds its pidfd holds them all. Both are left to the
-zygote, as the nearest subreaper, by a parent that tells their pids and exits.
+and becomes the worker. Process 1 does nothing but inherit orphans, until the worker ends: when it
+dies, the kernel kills everybody in the namespace, so whoever holds its pidfd holds them all. Both
+are left to the zygote, as the nearest subreaper, by a parent that tells their pids and exits.
 """
 
 import errno
 import os
 import resource
+import select
 import signal
 import socket
 import struct
@@ -27,6 +28,7 @@ from fc_worker.messages import Step
 from fc_worker.rooms import Stage
 
 BIRTHS: Final = struct.Struct("=ii")  # pids of process 1 and of the worker, as the zygote sees them
+WORKER: Final = 2  # its number in a pid namespace of its own
 FAILED_EXIT_CODE: Final = 71
 _SIOCGIFFLAGS: Final = 0x8913
 _SIOCSIFFLAGS: Final = 0x8914
@@ -93,34 +95,44 @@ def _namespaces(_stage: Stage, names: Sequence[str]) -> None:
 
 def _pid_namespace(stage: Stage, identity: int | None) -> None:
     kernel.unshare("pid")
+    going_out, going_in = os.pipe()
     first = os.fork()
     if first == 0:
-        _be_process_1(identity)
+        _be_process_1(identity, going_out)
     try:
         worker = os.fork()
     except OSError:  # no room: nobody else knows of process 1
         os.kill(first, signal.SIGKILL)
         raise
     if worker:
+        os.write(going_in, b".")
         os.write(stage.births_fd, BIRTHS.pack(first, worker))
         os._exit(0)
-    os.close(stage.births_fd)
+    for fd in (going_out, going_in, stage.births_fd):
+        os.close(fd)
     stage.births_fd = -1
 
 
-def _be_process_1(identity: int | None) -> Never:
-    """Hold nothing, inherit orphans, and last until killed from outside."""
+def _be_process_1(identity: int | None, going_fd: int) -> Never:
+    """
+    Hold nothing, inherit orphans, and last as long as the worker: whoever is left then goes too,
+    also where no zygote is left to see to it.
+    """
     try:
-        os.closerange(3, 2**31 - 1)
+        os.dup2(going_fd, 3)
+        os.closerange(4, 2**31 - 1)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
         if identity is not None:
             _identity(Stage(), identity)
         with suppress(OSError):
             kernel.drop_capabilities()
-        while True:
-            signal.pause()
+        if os.read(3, 1):
+            worker = select.poll()
+            worker.register(os.pidfd_open(WORKER), select.POLLIN)
+            while not worker.poll():
+                pass
     finally:
-        os._exit(70)
+        os._exit(0)
 
 
 def _hostname(_stage: Stage, name: str) -> None:

@@ -281,9 +281,13 @@ class Worker:
             answer[m.LEFT_BEHIND], survivors = tree.sweep_children()
             if survivors:
                 answer[m.UNCLEAN] = "leftovers"
-        if self._in_namespace and (strangers := tree.end_strangers()):
+        if self._in_namespace:
             # Nobody's children: it renounced them, or they were born as its siblings.
-            answer[m.LEFT_BEHIND] = answer.get(m.LEFT_BEHIND, 0) + strangers
+            strangers = tree.end_strangers()
+            if strangers is None:
+                answer[m.UNCLEAN] = "leftovers"
+            elif strangers:
+                answer[m.LEFT_BEHIND] = answer.get(m.LEFT_BEHIND, 0) + strangers
         if _count_threads():
             answer[m.THREADED] = True
         if self._baseline.has_grown():

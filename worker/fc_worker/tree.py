@@ -164,13 +164,16 @@ def sweep_children(
         _reap(strays, until)
 
 
-def end_strangers() -> int:
+def end_strangers() -> int | None:
     """
-    Whoever else is in this process's pid namespace, besides process 1, is killed; how many. For a
-    worker with a namespace of its own and without children.
+    Whoever else is in this process's pid namespace, besides process 1, is killed; how many, None if
+    it cannot be told. For a worker with a namespace of its own and without children.
     """
     apart = {1, os.getpid()}
-    others = {int(name) for name in os.listdir("/proc") if name.isdigit()} - apart
+    try:
+        others = {int(name) for name in os.listdir("/proc") if name.isdigit()} - apart
+    except OSError:
+        return None  # the handler has left it no descriptors
     found = [pid for pid in others if not is_zombie(pid)]
     if found:
         with suppress(ProcessLookupError):

@@ -20,7 +20,7 @@ import psutil
 from fc_runtime.isolation import portable
 from fc_runtime.isolation.tiers import Limits, Reading
 
-_OURS: Final = re.compile(r"fc-runtime-(\d+)-(\d+)-\d+")
+_OURS: Final = re.compile(r"fc-runtime-(\d+)-(\d+)-\d+-(\d+)")
 _numbers: Final = itertools.count(1)
 
 
@@ -71,7 +71,8 @@ def make_base(parent: Path) -> Path:
     for old in _left_by_the_dead(parent):
         remove_tree(old)
     me = psutil.Process()
-    base = parent / f"fc-runtime-{me.pid}-{_start_ticks(me.pid)}-{next(_numbers)}"
+    name = f"fc-runtime-{me.pid}-{_start_ticks(me.pid)}-{next(_numbers)}-{_pid_namespace()}"
+    base = parent / name
     base.mkdir()
     return base
 
@@ -79,15 +80,20 @@ def make_base(parent: Path) -> Path:
 def _left_by_the_dead(parent: Path) -> Iterator[Path]:
     for entry in parent.iterdir():
         ours = _OURS.fullmatch(entry.name)
-        if ours and _start_ticks(int(ours[1])) != int(ours[2]):
+        # A program in another pid namespace, a container, cannot be seen from here.
+        if ours and int(ours[3]) == _pid_namespace() and _start_ticks(int(ours[1])) != int(ours[2]):
             yield entry
+
+
+def _pid_namespace() -> int:
+    return Path("/proc/self/ns/pid").stat().st_ino
 
 
 def _start_ticks(pid: int) -> int | None:
     """When *pid* was started, which tells it from another process of the same number."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     return int(stat.rpartition(b")")[2].split()[19])
 
@@ -156,7 +162,6 @@ class CgroupCell:
     def __init__(self, folders: Sequence[Path], limits: Limits) -> None:
         self.folders: Sequence[str] = tuple(map(str, folders))
         self._limits = limits
-        self._left = list(self.folders)
 
     def meter(self, pid: int) -> CgroupMeter:
         memory = self.folders[0]
@@ -173,14 +178,13 @@ class CgroupCell:
             os.close(fd)
 
     def close(self) -> bool:
-        while self._left:
+        for folder in reversed(self.folders):  # more than one thread may do so at the same time
             try:
-                os.rmdir(self._left[-1])
+                os.rmdir(folder)
             except FileNotFoundError:
                 pass
             except OSError:
                 return False
-            self._left.pop()
         return True
 
     def members(self) -> Sequence[int]:

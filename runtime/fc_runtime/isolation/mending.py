@@ -213,4 +213,4 @@ def _closed(facts: Facts, refused: str, folder: str) -> str | None:
 
 def plainly(text: str) -> str:
     """An OSError's words, without its number and with the folder in which ours was to be made."""
-    return re.sub(r"\[Errno \d+\] |/fc-runtime-\d+-\d+-\d+(?=')", "", text)
+    return re.sub(r"\[Errno \d+\] |/fc-runtime-[\d-]+(?=')", "", text)

@@ -141,7 +141,7 @@ class Serving:
         outcome, payload = settle.answered(call)
         result = self._result(outcome, payload, instance.take_log(cut=call.log_was_cut), usage)
         unclean = headers.get(m.UNCLEAN) or self._strangers(headers)
-        if m.LEFT_BEHIND in headers:
+        if m.LEFT_BEHIND in headers or m.CHILDREN in headers:
             instance.zygote.sweep()
         self._held = False
         pool.release(instance, f"unclean_{unclean}" if unclean else None)

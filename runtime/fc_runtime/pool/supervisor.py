@@ -132,7 +132,7 @@ class Supervisor:
 
     def _post(self, task: Callable[[], None]) -> None:
         self._tasks.append(task)
-        with suppress(OSError):  # closed: then nobody is interested in tasks
+        with suppress(OSError, ValueError):  # closed: then nobody is interested in tasks
             os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:

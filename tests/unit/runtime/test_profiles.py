@@ -137,6 +137,7 @@ def test_every_argument_travels(plan: Plan) -> None:
 @pytest.mark.parametrize("profile", sorted(PROFILES))
 @pytest.mark.parametrize("tier", TIERS)
 def test_cgroups_are_joined_where_the_tier_has_them(profile: str, tier: str) -> None:
+    """Cgroups are joined where the tier has them."""
     assert tier.startswith("cgroup") is ("join_cgroups" in names(plan_of(profile, tier=tier)))
 
 
@@ -189,6 +190,7 @@ def test_standard_has_a_tmp_in_memory(tier: str) -> None:
 
 
 def test_without_the_right_to_mount_scratch_is_a_folder() -> None:
+    """Without the right to mount scratch is a folder."""
     plan = plan_of(rights=NOTHING, tier="cgroup2")
 
     assert ["join_cgroups", "scratch_folder", "limits", "no_new_privileges"] == names(plan)

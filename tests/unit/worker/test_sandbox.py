@@ -69,6 +69,7 @@ def test_error_without_a_number_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_empty_plan_does_nothing() -> None:
+    """Empty plan does nothing."""
     enter([], Stage())
 
 

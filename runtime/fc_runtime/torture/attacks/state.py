@@ -17,6 +17,9 @@ import time
 from door import door, libc
 
 
+ITS_OWN = {"FC_INSTANCE_ID", "TMPDIR"}  # of each instance
+
+
 def look():
     """What an invocation finds."""
     umask = os.umask(0)
@@ -24,7 +27,7 @@ def look():
     return {
         "cwd": os.getcwd(),
         "umask": umask,
-        "environment": {k: v for k, v in sorted(os.environ.items()) if k != "FC_INSTANCE_ID"},
+        "environment": {k: v for k, v in sorted(os.environ.items()) if k not in ITS_OWN},
         "signals": [str(signal.getsignal(n)) for n in (1, 2, 10, 12, 13, 14, 15, 17)],
         "mask": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
         "alarm": signal.getitimer(signal.ITIMER_REAL)[0],

@@ -58,7 +58,6 @@ _ROWS: Final = {
     "clock": 34,
 }
 _WALLS: Final = frozenset({Power.WALLS})
-_NETWORK: Final = {"network": "none"}
 
 
 def _case(deed: str, what: str, *, with_facts: bool) -> Case:
@@ -71,7 +70,6 @@ def _case(deed: str, what: str, *, with_facts: bool) -> Case:
         expect=refused(),
         needs=_WALLS,
         play=storm if with_facts else None,
-        options=_NETWORK if deed == "tcp_to_the_host" else {},
         timeout=5.0,
     )
 
