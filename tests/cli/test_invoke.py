@@ -787,3 +787,15 @@ def test_terminal(setting: dict[str, str], styled: bool) -> None:
     assert b"--handler" in re.sub(rb"\x1b\[[\d;]*m", b"", text)
     assert styled == (ESCAPE in text)
     assert styled == ("─" in text.decode())
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--sandbox", "chroot"), ("--isolation", "chains"), ("--scratch", "tmp"), ("--network", "no")],
+)
+def test_what_holds_it_is_checked(option: str, value: str) -> None:
+    """A tier, a sandbox, a scratch or a network that there is not: bad usage, named."""
+    done = invoke("handler", option, value)
+
+    assert (2, b"") == (done.returncode, done.stdout)
+    assert f"{option} '{value}'".encode() in done.stderr

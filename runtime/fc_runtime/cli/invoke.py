@@ -32,6 +32,10 @@ def invoke(
     timeout: options.Timeout = 3.0,
     initialization_timeout: options.InitializationTimeout = 30.0,
     memory: options.Memory = 512,
+    isolation: options.Isolation = "auto",
+    sandbox: options.Sandbox = "standard",
+    network: options.Network = None,
+    scratch: options.Scratch = "keep",
     env: options.Env = None,
     layer: options.Layer = None,
     preload: options.Preload = None,
@@ -66,10 +70,14 @@ def invoke(
             max_instances=1,  # and so no standby: nobody else will ask
             preload=preload or (),
             layers=layer or (),
+            sandbox=sandbox,
+            network=network,
+            scratch=scratch,
         )
         stopping.check()
         data = sources.event_bytes(standard_input, event, event_file)
         runtime = Runtime(
+            isolation=isolation,
             max_event_bytes=sources.MAX_EVENT_BYTES,
             region=region,
             account_id=account_id,

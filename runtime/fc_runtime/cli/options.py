@@ -72,6 +72,39 @@ Memory: TypeAlias = Annotated[
     int,
     typer.Option(metavar="MB", help="For the whole process tree.", rich_help_panel=_CONTEXT),
 ]
+Isolation: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="TIER",
+        help="auto, or a tier that fc-runtime doctor says is here.",
+        rich_help_panel=_CONTEXT,
+    ),
+]
+Sandbox: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="none, standard, or strict for a handler that is not trusted.",
+        rich_help_panel=_CONTEXT,
+    ),
+]
+Network: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="host gives a strict handler the network.",
+        show_default=False,
+        rich_help_panel=_CONTEXT,
+    ),
+]
+Scratch: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="keep: a /tmp of its own; empty: emptied after each; host: this machine's.",
+        rich_help_panel=_CONTEXT,
+    ),
+]
 Env: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
