@@ -7,6 +7,7 @@ hidden. What takes time is done on `threads`, which never wait behind slow start
 """
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from fc_runtime.pool.threads import Threads
 
 GONE_WITHIN_S: Final = 5.0  # a killed tree that is not gone by then is reported, not waited for
 STUCK_S: Final = 1.0  # for a zygote to fork, when all the time for a start is over already
+LOOK_AGAIN_S: Final = 0.005
 ENDING_THREADS: Final = 4
 
 
@@ -155,7 +157,10 @@ class Endings:
                 self.note_survivors(instance, left)
                 return
             cell.kill(0, -1, -1)
-            tree.wait_for(left, within_s=max(0.0, until - time.monotonic()))
+            if left:
+                tree.wait_for(left, within_s=max(0.0, until - time.monotonic()))
+            else:  # on their way out, and no longer told of: there is no event to wait for
+                threading.Event().wait(LOOK_AGAIN_S)
         self._cells.discard(cell)
 
     def close_cells(self) -> None:

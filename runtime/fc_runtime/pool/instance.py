@@ -18,6 +18,7 @@ from fc_worker.wire import Decoder, Frame
 
 from fc_runtime.dispatch.channel import Channel
 from fc_runtime.dispatch.watch import LOG_BYTES
+from fc_runtime.errors import OverloadedError
 from fc_runtime.pool import lifecycle
 from fc_runtime.pool.lifecycle import State, Trigger
 
@@ -87,17 +88,18 @@ class Instance:
         self.decoder = Decoder(max_body)
         self.log_fd = self.stack_fd = self.init_pidfd = -1
         self.init_pid: int | None = None  # process 1 of its pid namespace, if it has one
-        self.scratch = (
-            pool.core.holding.scratch_folder(number) if zygote.has_scratch_folders else ""
-        )
-        self.cell = pool.core.holding.isolation.cell(number, pool.limits)
+        holding = pool.core.holding
+        self.scratch = ""
+        self.cell = holding.isolation.cell(number, pool.limits)
         opened: list[int] = []
         try:
+            if zygote.has_scratch_folders:
+                self.scratch = holding.scratch_folder(number)
             opened += os.pipe2(os.O_CLOEXEC)
             opened += os.pipe2(os.O_CLOEXEC)
             opened += os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             opened.append(_log_memory())
-        except OSError:
+        except (OSError, OverloadedError):
             for fd in opened:
                 os.close(fd)
             self._leave()
