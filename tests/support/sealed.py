@@ -5,7 +5,7 @@ from typing import Any
 from fc_runtime.isolation import host
 from support.callers import Deployed
 
-REFUSED = host.tried().strict
+REFUSED = host.strict_refusal()
 
 
 def ask(function: Deployed, name: str, /, **arguments: Any) -> Any:

@@ -36,7 +36,9 @@ def examine(folder: str) -> Examination:
     rights["pid_namespace"] = tried.pid_namespace
     if unavailable := seccomp.why_unavailable():
         rights["seccomp_filter"] = unavailable
-    found = Found(rights=rights, strict=tried.strict, opened={name: _open(name) for name in TIERS})
+    found = Found(
+        rights=rights, strict=host.strict_refusal(), opened={name: _open(name) for name in TIERS}
+    )
     return assemble(read_facts(), found)
 
 

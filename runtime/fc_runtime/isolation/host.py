@@ -54,7 +54,6 @@ class Tried:
     mounts: str | None
     pid_namespace: str | None
     inner_user_namespace: str | None
-    strict: str | None
 
     def rights(self) -> Rights:
         return Rights(
@@ -65,23 +64,44 @@ class Tried:
         )
 
 
-_lock: Final = threading.Lock()
-_tried: Tried | None = None
+class _Once:
+    """What was found out, kept unless there was only no room for trying."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.tried: Tried | None = None
+        self.strict: tuple[str | None] | None = None
+
+
+_once: Final = _Once()
 os.register_at_fork(
-    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    before=_once.lock.acquire,
+    after_in_parent=_once.lock.release,
+    after_in_child=_once.lock.release,
 )
 
 
 def tried() -> Tried:
-    """Everything, tried once."""
-    global _tried  # noqa: PLW0603 (a host does not change under a running program)
-    with _lock:
-        if _tried is not None:
-            return _tried
-        found = _try_everything()
-        if not any(map(_is_passing, (found.mounts, found.pid_namespace, found.strict))):
-            _tried = found
+    """What every runtime has to know, tried once."""
+    with _once.lock:
+        if _once.tried is not None:
+            return _once.tried
+        found = _try_namespaces()
+        if not any(map(_is_passing, (found.mounts, found.pid_namespace))):
+            _once.tried = found
         return found
+
+
+def strict_refusal() -> str | None:
+    """Why nobody can be strict here, None if one can; tried once, when it is first asked for."""
+    inner = tried().rights().inner_user_namespace
+    with _once.lock:
+        if _once.strict is not None:
+            return _once.strict[0]
+        refusal = seccomp.why_unavailable() or _try_strict(inner=inner)
+        if not _is_passing(refusal):
+            _once.strict = (refusal,)
+        return refusal
 
 
 def _is_passing(refusal: str | None) -> bool:
@@ -89,33 +109,33 @@ def _is_passing(refusal: str | None) -> bool:
     return refusal is not None and any(word in refusal for word in _PASSING)
 
 
-def _try_everything() -> Tried:
-    root = os.geteuid() == 0
-    most = Rights(root=root, user=os.geteuid(), mounts=True, inner_user_namespace=True)
+def _try_namespaces() -> Tried:
+    most = _rights(inner=True)
     plans: dict[str, Sequence[Step]] = {
         "mounts": make_plan(_cage("standard"), most, "cgroup", counts_processes=True).steps[1:],
         "pid_namespace": make_plan(_cage("standard"), most, "pidns", counts_processes=False).steps,
         "inner_user_namespace": [
-            *([["identity", FIRST_IDENTITY]] if root else []),
+            *([["identity", FIRST_IDENTITY]] if most.root else []),
             ["user_namespace", SHOWN_USER],
         ],
     }
-    unavailable = seccomp.why_unavailable()
-    if unavailable is None:
-        for name, inner in (("strict", True), ("strict_without_inner", False)):
-            rights = Rights(root=root, user=most.user, mounts=True, inner_user_namespace=inner)
-            plans[name] = make_plan(_cage("strict"), rights, "pidns", counts_processes=False).steps
     wrong = try_plans(plans)
-    strict = unavailable
-    if strict is None:
-        inner_refused = wrong["inner_user_namespace"] is not None
-        strict = wrong["strict_without_inner" if inner_refused else "strict"]
     return Tried(
         mounts=wrong["mounts"],
         pid_namespace=wrong["pid_namespace"],
         inner_user_namespace=wrong["inner_user_namespace"],
-        strict=strict,
     )
+
+
+def _try_strict(*, inner: bool) -> str | None:
+    plan = make_plan(_cage("strict"), _rights(inner=inner), "pidns", counts_processes=False)
+    return try_plans({"strict": plan.steps})["strict"]
+
+
+def _rights(*, inner: bool) -> Rights:
+    """As if everything that a plan may ask for were allowed, but for the *inner* namespace."""
+    user = os.geteuid()
+    return Rights(root=user == 0, user=user, mounts=True, inner_user_namespace=inner)
 
 
 def _cage(profile: str) -> Cage:

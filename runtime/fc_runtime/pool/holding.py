@@ -45,7 +45,7 @@ class Holding:
     def check(self, function: Function) -> None:
         """Raises InvalidFunctionError if this host cannot give what *function* asks for."""
         if function.sandbox == "strict":
-            refused = host.tried().strict
+            refused = host.strict_refusal()
             if refused is not None:
                 raise InvalidFunctionError(
                     "sandbox", "strict", f"not to be had here: {refused}; see fc-runtime doctor"
