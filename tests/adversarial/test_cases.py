@@ -6,6 +6,7 @@ A case says what is promised. Where nothing is, it still has to end in time, the
 same function has to succeed, and nothing may be left (`run.run` judges all of it).
 """
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -24,14 +25,21 @@ def cases_in(sandbox: str) -> Iterator[Case]:
             yield case
 
 
+# What a tier has a say in. All the rest too, in every tier: FC_TEST_EVERYWHERE=1.
+OF_THE_TIER = frozenset({"children", "deaths", "hangs", "host", "idle", "memory", "startup"})
+
+
 def parameters() -> Iterator[object]:
-    """``standard`` in every tier of this host; the other sandboxes, which hold by themselves, once."""
+    """All in the best tier of this host, in each sandbox; what a tier has a say in, in the others."""
     best, *others = tiers_here()
     for tier, sandbox in [
         *((best, one) for one in SANDBOXES),
         *((one, "standard") for one in others),
     ]:
         for case in cases_in(sandbox):
+            elsewhere = tier == best or case.handler in OF_THE_TIER
+            if not elsewhere and "FC_TEST_EVERYWHERE" not in os.environ:
+                continue
             text = f"{case.name}: the handler {case.what}"
             yield pytest.param(tier, sandbox, case, id=f"{tier}-{sandbox}-{text}")
 

@@ -189,7 +189,7 @@ def test_what_is_said_between_two_calls_answers_neither(peer: Peer, play: str) -
     """
     An idle worker answers the next request before it is asked, its last one once more, or says
     something else: nobody gets that for an answer. The worker is ended when it is found out, which
-    is when it serves next; the call after is answered by another.
+    is when it is to serve next: that event goes to another, unless this one has already read it.
     """
     hostile = peer()
     before = hostile.play(play)
@@ -198,8 +198,9 @@ def test_what_is_said_between_two_calls_answers_neither(peer: Peer, play: str) -
     found = hostile.ask()
 
     assert (True, b"well") == (before.ok, before.payload)
-    assert isinstance(found.outcome, Crashed), found.payload
-    assert found.outcome.reason.startswith("broke the protocol: ")
+    if not found.ok:
+        assert isinstance(found.outcome, Crashed)
+        assert found.outcome.reason.startswith("broke the protocol: ")
     assert b"forged" not in found.payload
     assert_ended(before)
     assert hostile.pid() not in printed_pids(before.log).values()
@@ -217,7 +218,8 @@ def test_a_second_answer_is_nobodys(peer: Peer) -> None:
     found = hostile.ask()
 
     assert (True, b"forged") == (before.ok, before.payload)
-    assert isinstance(found.outcome, Crashed), found.payload
-    assert "an answer to invocation" in found.outcome.reason
+    if not found.ok:
+        assert isinstance(found.outcome, Crashed)
+        assert "an answer to invocation" in found.outcome.reason
     assert hostile.ask().ok
     assert_ended(before)

@@ -6,14 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from fc_runtime import Runtime
+from support.sealed import REFUSED
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
 def test_the_library_example_runs(name: str) -> None:
-    """The Python of both READMEs runs as it stands, in the root of a clone."""
-    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
+    """The first Python of both READMEs runs as it stands, in the root of a clone."""
+    program = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)[0]
     program += '\n    assert result.json() == 2 or result.text == "2", result\n'
 
     done = subprocess.run(
@@ -26,6 +28,17 @@ def test_the_library_example_runs(name: str) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "JSONDecodeError" in done.stdout
+
+
+@pytest.mark.skipif(REFUSED is not None, reason=f"nobody can be strict here: {REFUSED}")
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_strict_function_can_be_registered(name: str) -> None:
+    """The second is a call that there is, with options that there are."""
+    call = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)[1]
+    with Runtime() as runtime:
+        exec(call.replace("their/code", str(ROOT / "examples/json_event")), {"runtime": runtime})
+
+        assert "1" == runtime.invoke("theirs", b'{"key": "1"}').text
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])

@@ -64,6 +64,7 @@ class Zygote:
         self._poll.register(host_pidfd, select.POLLIN)
         self._thread_source: str | None = None
         self._config = m.WorkerConfig.from_map(self._receive()[0]["config"])
+        self._closed: set[int] = set()  # descriptors, since the last poll
         self._is_over = False
         self._is_born_twice = sandbox.has_pid_namespace(self._config.plan)
         self._owners_fd = -1
@@ -73,8 +74,10 @@ class Zygote:
         self._preload()
         while not self._is_over:
             # Who has ended first: somebody waits for that, while a start is in nobody's time.
+            self._closed.clear()
             for fd, _ in sorted(self._poll.poll(), key=self._is_later):
-                self._attend(fd)
+                if fd not in self._closed:  # else the number may be somebody else's by now
+                    self._attend(fd)
         tree.sweep_children(within_s=10.0)
         for child in (*self._workers.values(), *self._dead.values(), *self._unborn.values()):
             _remove(child)
@@ -141,6 +144,7 @@ class Zygote:
         self._poll.unregister(births_fd)
         told = os.read(births_fd, birth.MOST_WORDS)
         os.close(births_fd)
+        self._closed.add(births_fd)
         os.waitpid(child.pid, 0)
         child.pid = 0
         try:
@@ -188,6 +192,7 @@ class Zygote:
         child = self._dead.pop(instance)
         os.waitpid(child.pid, 0)
         os.close(child.pidfd)
+        self._closed.add(child.pidfd)
         if child.init_pidfd >= 0:
             self._poll.register(child.init_pidfd, select.POLLIN)
 
@@ -196,6 +201,7 @@ class Zygote:
         with suppress(ChildProcessError):
             os.waitpid(self._inits.pop(pidfd), 0)
         os.close(pidfd)
+        self._closed.add(pidfd)
 
     def _known(self) -> set[int]:
         """Of our children those that are, or hold, an instance."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
 
 STACK_WITHIN_MS: Final = 50  # for faulthandler to write the first byte, on a busy machine
-STACK_QUIET_MS: Final = 2  # nothing more for so long: that was all, if nothing else tells
+STACK_QUIET_MS: Final = 20  # nothing more for so long: that was all, if nothing else tells
 STACK_BYTES: Final = 64 * 1024
 
 
