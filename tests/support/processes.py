@@ -40,7 +40,10 @@ def still_running(log: bytes, within_s: float = GONE_WITHIN_S) -> dict[str, str]
 
 
 def pid_of(identity: str) -> int:
-    """By what number we know somebody who says who he is; he is there."""
+    """By what number we know somebody who says who he is; he is there, or in our own namespace."""
+    number, _, namespace = identity.partition(":")
+    if int(namespace) == Path("/proc/self/ns/pid").stat().st_ino:
+        return int(number)
     found = _known_as(identity)
     assert len(found) == 1, f"{identity} is known as {found}"
     return found[0]
