@@ -1,8 +1,10 @@
 """
 What a test asks about processes that a handler started: handlers print ``pid <identity> <who>``.
 
-The identity is ``<number>:<inode of its pid namespace>``: the number alone, which is the one that a
-process knows itself by, is 2 for the worker of every instance that has a namespace of its own.
+The identity is ``<number>:<inode of its pid namespace>:<start>``: the number alone, which is the one
+that a process knows itself by, is 2 for the worker of every instance that has a namespace of its
+own; and the next namespace may get the inode of one that is gone, so what has ended is known by its
+start, in clock ticks since boot. Of a process that is there number and namespace are enough.
 """
 
 import os
@@ -18,8 +20,8 @@ GONE_WITHIN_S = 2.0  # a tree that has been killed is gone in milliseconds, but 
 
 
 def printed_pids(log: bytes) -> dict[str, str]:
-    """Who printed which identity: lines ``pid 123:4026531836 grandchild`` in a log."""
-    found = re.findall(rb"^pid (\d+:\d+) ([\w-]+)$", log, re.MULTILINE)
+    """Who printed which identity: lines ``pid 123:4026531836:7654 grandchild`` in a log."""
+    found = re.findall(rb"^pid (\d+:\d+:\d+) ([\w-]+)$", log, re.MULTILINE)
     return {who.decode(): identity.decode() for identity, who in found}
 
 
@@ -41,7 +43,7 @@ def still_running(log: bytes, within_s: float = GONE_WITHIN_S) -> dict[str, str]
 
 def pid_of(identity: str) -> int:
     """By what number we know somebody who says who he is; he is there, or in our own namespace."""
-    number, _, namespace = identity.partition(":")
+    number, namespace, *_ = identity.split(":")
     if int(namespace) == Path("/proc/self/ns/pid").stat().st_ino:
         return int(number)
     found = _known_as(identity)
@@ -70,7 +72,8 @@ def _known_as(identity: str) -> list[int]:
     for pid in psutil.pids():
         with suppress(OSError):
             namespace = Path(f"/proc/{pid}/ns/pid").stat().st_ino
-            if identity == f"{_number_of_itself(pid)}:{namespace}":
+            known = f"{_number_of_itself(pid)}:{namespace}:{_started(pid)}:"
+            if known.startswith(f"{identity}:"):
                 found.append(pid)
     return found
 
@@ -78,3 +81,8 @@ def _known_as(identity: str) -> list[int]:
 def _number_of_itself(pid: int) -> str:
     status = Path(f"/proc/{pid}/status").read_text()
     return status.split("NSpid:")[1].split("\n")[0].split()[-1]
+
+
+def _started(pid: int) -> str:
+    """In clock ticks since boot, as the kernel prints it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

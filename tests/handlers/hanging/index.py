@@ -19,8 +19,14 @@ MiB = 1024 * 1024
 
 def say(who, pid=None):
     """Write, unbuffered and at once, who has which pid."""
-    number, namespace = pid or os.getpid(), os.stat("/proc/self/ns/pid").st_ino
-    os.write(1, b"pid %d:%d %s\n" % (number, namespace, who.encode()))
+    os.write(1, f"pid {identity(pid or os.getpid())} {who}\n".encode())
+
+
+def identity(number):
+    """How anybody knows this process, for good: numbers and namespaces are used again."""
+    with open(f"/proc/{number}/stat") as told:
+        started = told.read().rpartition(")")[2].split()[19]
+    return f"{number}:{os.stat('/proc/self/ns/pid').st_ino}:{started}"
 
 
 def well(event, context):

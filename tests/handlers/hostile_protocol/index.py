@@ -25,7 +25,10 @@ invocation = 0  # the id of its request
 
 
 def who_am_i():
-    return f"{os.getpid()}:{os.stat('/proc/self/ns/pid').st_ino}"
+    """How anybody knows this process, for good: numbers and namespaces are used again."""
+    with open("/proc/self/stat") as told:
+        started = told.read().rpartition(")")[2].split()[19]
+    return f"{os.getpid()}:{os.stat('/proc/self/ns/pid').st_ino}:{started}"
 
 
 def handler(event, context):

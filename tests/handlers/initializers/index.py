@@ -70,7 +70,10 @@ def spawn(context):
     import subprocess
 
     child = subprocess.Popen(["sleep", "1000"])
-    print(f"pid {child.pid}:{os.stat('/proc/self/ns/pid').st_ino} child", flush=True)
+    with open(f"/proc/{child.pid}/stat") as told:
+        started = told.read().rpartition(")")[2].split()[19]
+    namespace = os.stat("/proc/self/ns/pid").st_ino
+    print(f"pid {child.pid}:{namespace}:{started} child", flush=True)
     hang(context)
 
 

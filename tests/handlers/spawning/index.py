@@ -11,8 +11,14 @@ import time
 
 
 def say(who, pid=None):
-    number, namespace = pid or os.getpid(), os.stat("/proc/self/ns/pid").st_ino
-    os.write(1, b"pid %d:%d %s\n" % (number, namespace, who.encode()))
+    os.write(1, f"pid {identity(pid or os.getpid())} {who}\n".encode())
+
+
+def identity(number):
+    """How anybody knows this process, for good: numbers and namespaces are used again."""
+    with open(f"/proc/{number}/stat") as told:
+        started = told.read().rpartition(")")[2].split()[19]
+    return f"{number}:{os.stat('/proc/self/ns/pid').st_ino}:{started}"
 
 
 def dispatch(event, context):

@@ -14,7 +14,10 @@ MiB = 1024 * 1024
 
 
 def who():
-    return f"{os.getpid()}:{os.stat('/proc/self/ns/pid').st_ino}"
+    """How anybody knows this process, for good: numbers and namespaces are used again."""
+    with open("/proc/self/stat") as told:
+        started = told.read().rpartition(")")[2].split()[19]
+    return f"{os.getpid()}:{os.stat('/proc/self/ns/pid').st_ino}:{started}"
 
 
 def well(event, context):
