@@ -36,12 +36,12 @@ $(VENV)/bench.stamp: $(VENV)/dev.stamp
 demo: $(VENV)/dev.stamp ## run the three example handlers and show what happens
 	@$(BIN)/python examples/demo.py
 
-# What waits more than it computes, and is asked in every isolation tier, runs two at a time.
-TWICE := tests/adversarial tests/contract tests/faults
+# These start processes by the thousand, as fast as they can: not beside others.
+ALONE := tests/isolation
 
 test: $(VENV)/dev.stamp ## the whole test suite, a quarter of an hour
-	$(BIN)/python -m pytest $(TWICE:%=--ignore=%)
-	$(BIN)/python -m pytest -n 2 $(TWICE)
+	$(BIN)/python -m pytest $(ALONE)
+	$(BIN)/python -m pytest -n 2 $(ALONE:%=--ignore=%)
 
 check: fmt lint types imports fast ## what must be green before a commit
 

@@ -217,6 +217,7 @@ def check_warm_path(pieces: list[bytes]) -> None:
         invocations=0,
         peak_bytes=0,
         take_log=lambda **_: b"",
+        last_log=lambda **_: b"",
     )
     core = SimpleNamespace(
         placer=SimpleNamespace(enabled=False, in_trial=False),

@@ -6,7 +6,7 @@ Joins the three that know something: `Exchange` what bytes mean, `Watch` what mu
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from fc_worker import messages as m
@@ -18,7 +18,6 @@ from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import PERIOD_MS, Ending, Guarded, Watch
 
 ROOMY_NS: Final = 2_000_000
-WARNING_NS: Final = 500_000  # before the deadline: what takes a while at it can be begun
 
 
 class Call:
@@ -28,16 +27,17 @@ class Call:
     Args:
         timeout_ns: of the handler, counted from READY if that is still owed.
         deadline_ns: until then READY, or the result, has to come.
-        warn: called once, half a millisecond before the deadline.
+        ahead: what to do shortly before a deadline, each once: how many ns before, the earliest
+            first, and what.
     """
 
     __slots__ = (
+        "_ahead",
         "_early",
         "_guarded",
         "_look_at_ns",
         "_placement",
         "_timeout_ns",
-        "_warn",
         "began_ns",
         "breach",
         "channel",
@@ -58,7 +58,7 @@ class Call:
         deadline_ns: int,
         timeout_ns: int,
         placement: Placement | None = None,
-        warn: Callable[[], None] | None = None,
+        ahead: Sequence[tuple[int, Callable[[], None]]] = (),
     ) -> None:
         self.channel = channel
         self.exchange = exchange
@@ -73,7 +73,7 @@ class Call:
         self._look_at_ns = started_ns + PERIOD_MS * 1_000_000
         self._timeout_ns = timeout_ns
         self._placement = placement
-        self._warn = warn
+        self._ahead = ahead  # of the deadline: ns before it, the earliest first, and what to do
 
     def resume(
         self, started_ns: int, placement: Placement | None, sent: int, data: bytes | None
@@ -97,7 +97,7 @@ class Call:
 
     def wait_ms(self) -> float:
         """How long to wait before the next look."""
-        until_ns = self.deadline_ns if self._warn is None else self.deadline_ns - WARNING_NS
+        until_ns = self.deadline_ns - self._ahead[0][0] if self._ahead else self.deadline_ns
         left = (until_ns - time.monotonic_ns()) / 1e6
         most = PERIOD_MS if self.watch is None else self.watch.period_ms
         return max(0.0, min(left, most))
@@ -137,9 +137,9 @@ class Call:
             self._placement.let_go()
             self._placement = None
         now = time.monotonic_ns()
-        if self._warn is not None and now >= self.deadline_ns - WARNING_NS:
-            warn, self._warn = self._warn, None
-            warn()
+        if self._ahead and now >= self.deadline_ns - self._ahead[0][0]:
+            (_, act), *self._ahead = self._ahead
+            act()
             return None  # a moment is left
         if now >= self.deadline_ns:
             self.ended_ns = now

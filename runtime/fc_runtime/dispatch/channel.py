@@ -19,7 +19,7 @@ PIPE_BYTES: Final = 1024 * 1024  # Linux lets anyone go up to here
 SMALL_BYTES: Final = 60 * 1024  # fits the 64 KiB that a pipe has anyway
 READ_BYTES: Final = 64 * 1024
 SELECT_LIMIT: Final = 1024  # FD_SETSIZE
-SPIN_S: Final = 0.000_15  # of CPU time, at a deadline only
+SPIN_S: Final = 0.000_3  # of CPU time, at a deadline only
 _READ_EVENTS: Final = select.POLLIN | select.POLLHUP
 
 _closing: Final = threading.Lock()  # who hangs up and who buries may meet

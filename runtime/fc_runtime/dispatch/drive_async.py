@@ -35,12 +35,13 @@ async def drive(call: Call) -> Ending:
             if watched < 0 <= channel.pidfd:
                 watched = channel.pidfd
                 loop.add_reader(watched, ready.set)
-            timer = loop.call_later(call.wait_ms() / 1000, ready.set)
+            until = loop.time() + call.wait_ms() / 1000
+            timer = loop.call_at(until, ready.set)
             await ready.wait()
             timer.cancel()
             ready.clear()
             ending = call.read()
-            if ending is None and loop.time() >= timer.when():
+            if ending is None and loop.time() >= until:
                 ending = call.look()
             if ending is not None:
                 return ending

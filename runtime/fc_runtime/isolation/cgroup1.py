@@ -30,14 +30,13 @@ class Cell(CgroupCell):
     def __init__(
         self, folders: Sequence[Path], limits: Limits, killer: Path | None, freezer: Path | None
     ) -> None:
-        super().__init__(folders, limits)
-        self._killer = None if killer is None else f"{killer}/cgroup.kill"
+        super().__init__(folders, limits, killer)
         self._freezer = freezer
 
     def kill(self, pid: int, pidfd: int, init_pidfd: int) -> None:
         try:
-            if self._killer is not None:
-                write(self._killer, "1")
+            if self.killer is not None:
+                self.write_kill()
             elif self._freezer is not None:
                 _freeze_and_kill(self._freezer)
         except OSError:  # out of descriptors

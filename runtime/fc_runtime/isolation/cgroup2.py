@@ -29,7 +29,7 @@ class Cell(CgroupCell):
 
     def kill(self, pid: int, pidfd: int, init_pidfd: int) -> None:
         try:
-            write(f"{self.folders[0]}/cgroup.kill", "1")
+            self.write_kill()
         except OSError:  # Linux before 5.14, or out of descriptors
             if pidfd >= 0:
                 portable.TreeCell(self._limits).kill(pid, pidfd, init_pidfd)
@@ -88,7 +88,7 @@ class Cgroup2:
     def cell(self, number: int, limits: Limits) -> Cell:
         folder = self._base / str(number)
         folder.mkdir()
-        cell = Cell([folder], limits)
+        cell = Cell([folder], limits, folder)
         try:
             write(folder / "memory.max", str(limits.memory_bytes))
             if (folder / "memory.swap.max").exists():  # not without swap accounting

@@ -159,9 +159,29 @@ class CgroupCell:
     usage: str
     events: str
 
-    def __init__(self, folders: Sequence[Path], limits: Limits) -> None:
+    def __init__(self, folders: Sequence[Path], limits: Limits, killer: Path | None) -> None:
         self.folders: Sequence[str] = tuple(map(str, folders))
+        self.killer = None if killer is None else f"{killer}/cgroup.kill"
         self._limits = limits
+        self._kill_fd = -1
+
+    def get_ready(self) -> None:
+        """To open the file takes a third of the time that the whole kill does."""
+        if self.killer is not None and self._kill_fd < 0:
+            with suppress(OSError):  # `kill` will try again, and knows another way
+                self._kill_fd = os.open(self.killer, os.O_WRONLY | os.O_CLOEXEC)
+
+    def write_kill(self) -> None:
+        """Ends everybody in it. Raises OSError."""
+        if self.killer is None:
+            raise AssertionError("there is no cgroup.kill")
+        fd, self._kill_fd = self._kill_fd, -1
+        if fd < 0:
+            fd = os.open(self.killer, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"1")
+        finally:
+            os.close(fd)
 
     def meter(self, pid: int) -> CgroupMeter:
         memory = self.folders[0]
@@ -178,6 +198,9 @@ class CgroupCell:
             os.close(fd)
 
     def close(self) -> bool:
+        fd, self._kill_fd = self._kill_fd, -1
+        if fd >= 0:
+            os.close(fd)
         for folder in reversed(self.folders):  # more than one thread may do so at the same time
             try:
                 os.rmdir(folder)

@@ -69,6 +69,9 @@ class TreeCell:
     def meter(self, pid: int) -> TreeMeter:
         return TreeMeter(pid, self._limits.memory_bytes)
 
+    def get_ready(self) -> None:
+        pass
+
     def kill(self, pid: int, pidfd: int, init_pidfd: int) -> None:
         if init_pidfd >= 0:
             kill_by_pidfd(init_pidfd)

@@ -56,6 +56,10 @@ class Cell(Protocol):
 
     def meter(self, pid: int) -> Meter: ...
 
+    def get_ready(self) -> None:
+        """A deadline is near: do now what of `kill` can be done ahead. There may be no kill."""
+        ...
+
     def kill(self, pid: int, pidfd: int, init_pidfd: int) -> None:
         """
         Make everything end that the instance has ever started; does not wait for it.

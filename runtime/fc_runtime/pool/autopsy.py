@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -26,49 +27,80 @@ if TYPE_CHECKING:
 STACK_WITHIN_MS: Final = 50  # for faulthandler to write the first byte, on a busy machine
 STACK_QUIET_MS: Final = 20  # nothing more for so long: that was all, if nothing else tells
 STACK_BYTES: Final = 64 * 1024
+ASK_NS: Final = 1_000_000  # before the deadline
+HEAR_NS: Final = 250_000
 
 
-def ask_where_it_hangs(instance: Instance) -> None:
+class LastMoments:
     """
-    For its Python stacks, which come in its own words, without its GIL or its cooperation. A
-    moment before the deadline, so that they are there when it has passed.
+    Of an invocation that is about to miss its deadline: what can be done before it has passed is
+    done by then, for the caller waits for the rest.
     """
-    channel = instance.channel
-    if channel.pid is None:
-        return
-    with suppress(BlockingIOError):  # of a call that was warned, and answered all the same
-        while os.read(instance.stack_fd, STACK_BYTES):
-            pass
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(channel.pidfd, m.STACK_SIGNAL)
 
+    __slots__ = ("_dump", "_instance", "_stack")
 
-def where_it_hangs(instance: Instance) -> str:
-    """What it has answered by now; it is waited for a little longer if that is nothing."""
-    channel = instance.channel
-    if channel.pid is None:
-        return ""
-    dump = _read_stack(instance)
-    if not dump:
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._dump = b""
+        self._stack: str | None = None  # once it is known to be all
+
+    def ahead(self) -> tuple[tuple[int, Callable[[], None]], ...]:
+        """What to do, and how many ns before the deadline."""
+        return ((ASK_NS, self._ask), (HEAR_NS, self._hear))
+
+    def _ask(self) -> None:
+        """For its Python stacks: they come in its own words, without its GIL or its cooperation."""
+        instance = self._instance
+        if instance.channel.pid is None:
+            return
+        with suppress(BlockingIOError):  # of a call that was asked, and answered all the same
+            while os.read(instance.stack_fd, STACK_BYTES):
+                pass
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(channel.pidfd, signal.SIGCONT)  # it may have been stopped
-    poller = select.poll()
-    poller.register(instance.stack_fd, select.POLLIN)
-    wait_ms = STACK_QUIET_MS if dump else STACK_WITHIN_MS
-    while len(dump) < STACK_BYTES and not _WHOLE_STACK.search(dump) and poller.poll(wait_ms):
-        piece = _read_stack(instance)
-        if not piece:
-            break  # the process has ended
-        dump += piece
-        wait_ms = STACK_QUIET_MS
-    return readable_stack(dump.decode("utf-8", "backslashreplace"))
+            signal.pidfd_send_signal(instance.channel.pidfd, m.STACK_SIGNAL)
+        instance.cell.get_ready()
 
+    def _hear(self) -> None:
+        if self._instance.channel.pid is not None:
+            self._hear_more()
+            if _WHOLE_STACK.search(self._dump):
+                self._stack = self._readable()
 
-def _read_stack(instance: Instance) -> bytes:
-    try:
-        return os.read(instance.stack_fd, STACK_BYTES)
-    except BlockingIOError:
-        return b""
+    def stack(self) -> str:
+        """Where it hangs; it is waited for a little longer if it has not said all of it."""
+        if self._stack is None:
+            if self._instance.channel.pid is not None:
+                self._wait()
+            self._stack = self._readable()
+        return self._stack
+
+    def _readable(self) -> str:
+        return readable_stack(self._dump.decode("utf-8", "backslashreplace"))
+
+    def _wait(self) -> None:
+        self._hear_more()
+        if not self._dump:
+            with suppress(ProcessLookupError):  # it may have been stopped
+                signal.pidfd_send_signal(self._instance.channel.pidfd, signal.SIGCONT)
+        poller = select.poll()
+        poller.register(self._instance.stack_fd, select.POLLIN)
+        wait_ms = STACK_QUIET_MS if self._dump else STACK_WITHIN_MS
+        while (
+            len(self._dump) < STACK_BYTES
+            and not _WHOLE_STACK.search(self._dump)
+            and poller.poll(wait_ms)
+            and self._hear_more()
+        ):
+            wait_ms = STACK_QUIET_MS
+
+    def _hear_more(self) -> bool:
+        """False if there is no more, now or for ever."""
+        try:
+            piece = os.read(self._instance.stack_fd, STACK_BYTES)
+        except BlockingIOError:
+            return False
+        self._dump += piece
+        return bool(piece)
 
 
 # The main thread comes last, and its oldest frame is the one-line program it was booted by.
@@ -87,12 +119,13 @@ def who_was_killed(instance: Instance, call: Call, *, natural: bool) -> str:
     return (reading.largest if reading else "") or "a child process"
 
 
-def timeout_record(request_id: str, stack: str) -> str:
+def timeout_record(request_id: str, stack: str) -> bytes:
     """What FC's Python runtime logs at a timeout (spec 5.B), in the format of its loggers."""
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     head = f"{stamp}.{int(now % 1 * 1000):03d}Z {request_id} [ERROR] "
-    return f"{head}Dumping stack trace after function timeout\n{stack}\n"
+    record = f"{head}Dumping stack trace after function timeout\n{stack}\n"
+    return record.encode("utf-8", "backslashreplace")
 
 
 def dies_by_itself(core: "Core", instance: Instance) -> bool:

@@ -8,7 +8,6 @@ verification, whenever the ending is not ANSWERED.
 
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fc_worker import messages as m, wire
@@ -43,6 +42,7 @@ class Serving:
         "_core",
         "_for_caller",
         "_held",
+        "_last_moments",
         "_placement",
         "call",
         "instance",
@@ -86,6 +86,7 @@ class Serving:
                 pool.counts.late_bytes += len(instance.take_log(cut=False))
         if invoke:
             exchange.ask_to_invoke(request.headers, request.event, flags)
+        self._last_moments = autopsy.LastMoments(instance)
         self.call = Call(
             channel,
             exchange,
@@ -94,7 +95,7 @@ class Serving:
             deadline_ns=deadline_ns,
             timeout_ns=request.timeout_ns,
             placement=placement,
-            warn=partial(autopsy.ask_where_it_hangs, instance),
+            ahead=self._last_moments.ahead(),
         )
 
     def resume(
@@ -110,10 +111,10 @@ class Serving:
 
     def conclude(self, ending: Ending) -> Result:
         """What came of it. Raises Declined if no handler code ran and another try is due."""
-        self._let_go()
         call = self.call
         if ending is not Ending.ANSWERED:
             return self._conclude_failure(ending)
+        self._let_go()
         reply = call.exchange.reply
         if reply is None:
             return self._conclude_start()
@@ -173,9 +174,9 @@ class Serving:
 
     def conclude_warm_up(self, ending: Ending) -> Result | None:
         """None if the instance is ready, else why not; then it has been ended and buried."""
-        self._let_go()
         if ending is not Ending.ANSWERED:
             return self._conclude_failure(ending)
+        self._let_go()
         if self.call.headers()[m.STATUS] != m.STATUS_RETURNED:
             return self.conclude(ending)
         self.instance.note_peak(self.call.exchange.ready)
@@ -218,7 +219,7 @@ class Serving:
         function = self.request.pool.function
         initializing = call.exchange.cold_now
         call.ended_ns = call.ended_ns or time.monotonic_ns()
-        stack = autopsy.where_it_hangs(instance) if ending is Ending.TIMED_OUT else ""
+        stack = self._last_moments.stack() if ending is Ending.TIMED_OUT else ""
         natural = ending is Ending.GONE and autopsy.dies_by_itself(core, instance)
         exited: Exit | None = None
         if natural:
@@ -227,6 +228,7 @@ class Serving:
             core.supervisor.endings.doom(instance, call.deadline_ns)
         else:
             exited = core.supervisor.endings.end(instance, ending.name.lower())
+        self._let_go()  # only now: the kill comes first
         if ending in (Ending.GONE, Ending.BROKEN) and self._was_never_read():
             self._give_back_dead(None)
             raise Declined("it had ended, or spoilt its channel, before it took the event")
@@ -261,12 +263,12 @@ class Serving:
             source=core.holding.isolation.source,
             process=process,
         )
+        log = instance.last_log(cut=call.log_was_cut)
         if stack:
-            instance.append_log(autopsy.timeout_record(self.request.request_id, stack))
-        log = instance.take_log(cut=call.log_was_cut)
+            log += autopsy.timeout_record(self.request.request_id, stack)
         result = self._result(outcome, payload, log, Usage(peak_memory_bytes=peak))
-        core.supervisor.endings.see_to(instance)
         self._give_back_dead(result)
+        core.supervisor.endings.see_to(instance)
         core.supervisor.log.info(
             _EVENTS[ending],
             function=function.name,

@@ -46,7 +46,7 @@ class Supervisor:
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll.register(self._wake, select.EPOLLIN)
-        self._stopping = False
+        self._stopping = self._woken = False
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -132,6 +132,9 @@ class Supervisor:
 
     def _post(self, task: Callable[[], None]) -> None:
         self._tasks.append(task)
+        if self._woken:
+            return  # and it has not looked at its tasks yet
+        self._woken = True
         with suppress(OSError, ValueError):  # closed: then nobody is interested in tasks
             os.eventfd_write(self._wake, 1)
 
@@ -144,6 +147,7 @@ class Supervisor:
             for fd, _ in ready:
                 if fd == self._wake:
                     os.eventfd_read(self._wake)
+                    self._woken = False  # before it looks at its tasks
                 else:
                     self._guarded(partial(self._hear, fd))
             while self._tasks:
