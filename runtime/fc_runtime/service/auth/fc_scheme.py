@@ -12,8 +12,8 @@ and "/a?b=1" would sign alike. And a query is split before it is decoded, so tha
 import base64
 import hashlib
 import hmac
-import math
 import re
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -37,7 +37,9 @@ _SECONDS: Final = re.compile(rb"[0-9]{1,12}")
 _BREAKS: Final = re.compile(rb"[\x00\r\n]")
 
 
-def verify_header(request: Request, keys: AccessKeys, now: float, *, signs_query: bool) -> AccessKey:
+def verify_header(
+    request: Request, keys: AccessKeys, now: float, *, signs_query: bool
+) -> AccessKey:
     """
     Raises ApiError.
 
@@ -134,8 +136,8 @@ def _queries(request: Request) -> list[bytes]:
 
 
 def _seconds(date: bytes) -> float:
-    """NaN, which is never near, for what is no date."""
     try:
-        return parsedate_to_datetime(date.decode("ascii")).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return math.nan
+        read = parsedate_to_datetime(date.decode("ascii"))
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise denied("Date must be like 'Wed, 31 Jan 2024 12:00:00 GMT'") from error
