@@ -67,7 +67,7 @@ def verify(request: Request, keys: AccessKeys, nonces: Nonces, now: float) -> Ve
     head = b"\n".join([request.method, request.raw_path or b"/"])
     tail = b"\n".join([_headers(request, names), names, body_hash])
     tries = [_sign(key, b"\n".join([head, query, tail])) for query in _queries(request)]
-    if not any([hmac.compare_digest(made, signature) for made in tries]):
+    if not any(hmac.compare_digest(made, signature) for made in tries):
         raise mismatch()
     if not nonces.use(key.id, nonce, sent, now):
         raise denied(f"{NONCE.decode()} was used already, or the request is too old to tell")

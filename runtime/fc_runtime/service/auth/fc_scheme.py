@@ -58,7 +58,7 @@ def verify_header(
     # The services' own SDKs sort the query; the gateway's signer takes it as it is.
     resources = [path + b"\n" + q for q in _queries(request)] if signs_query else [path]
     tries = [_sign(key, request, date, resource) for resource in resources]
-    if not any([hmac.compare_digest(made, signature) for made in tries]):
+    if not any(hmac.compare_digest(made, signature) for made in tries):
         raise mismatch()
     return key
 

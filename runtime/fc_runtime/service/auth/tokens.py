@@ -173,7 +173,7 @@ def _entries(where: str, value: object, fields: Sequence[str]) -> list[tuple[str
     found = []
     for entry in value:
         if isinstance(entry, str):
-            parts = (entry.strip().split(":", 2) + ["", ""])[:3]
+            parts = [*entry.strip().split(":", 2), "", ""]
         elif isinstance(entry, Mapping):
             parts = [str(entry.get(name) or "") for name in fields]
         else:
