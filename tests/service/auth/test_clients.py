@@ -1,5 +1,6 @@
 """The official clients, unmodified, over real connections: each is known by what it signed."""
 
+import gc
 import io
 import json
 from contextlib import suppress
@@ -38,6 +39,7 @@ def door():
         for session in DaraCore._sessions.values():  # the newer SDKs keep connections for ever
             session.close()
         DaraCore._sessions.clear()
+        gc.collect()  # and answers that they did not read to the end
 
 
 @pytest.fixture
