@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeAlias
 
 from fc_runtime import errors
+from fc_runtime.http import HttpResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ class Result:
 
     ``payload`` is what the handler returned, by FC's rules (spec 1.3 to 1.6); on failure it is
     the error body that FC would answer (spec 5.A, 5.B). ``log`` is what handler, loggers and
-    child processes wrote, in order. ``init_duration_ms`` is None unless this was a cold start.
+    child processes wrote, in order; its first ``init_log_bytes`` are of import and initializer.
+    ``init_duration_ms`` is None unless this was a cold start. ``instance_id`` is what the handler
+    sees as ``FC_INSTANCE_ID``.
     """
 
     payload: bytes
@@ -122,6 +125,9 @@ class Result:
     init_duration_ms: float | None
     cold_start: bool
     usage: Usage
+    instance_id: str = ""
+    init_log_bytes: int = 0
+    http: HttpResponse | None = None  # what was answered to an `HttpRequest`; payload is its body
 
     @property
     def ok(self) -> bool:

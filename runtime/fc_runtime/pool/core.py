@@ -14,12 +14,14 @@ import shutil
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from fc_worker import messages as m
 
 from fc_runtime import code_package
+from fc_runtime.checks import positive_seconds
 from fc_runtime.credentials import Credentials, Renewing
 from fc_runtime.dispatch.exchange import Ids
 from fc_runtime.dispatch.placement import Placer
@@ -29,13 +31,15 @@ from fc_runtime.errors import (
     InvalidFunctionError,
     RuntimeClosedError,
 )
-from fc_runtime.function import Function, positive_seconds
+from fc_runtime.function import Function
+from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import name_of_kind
 from fc_runtime.pool import nursery
 from fc_runtime.pool.endings import GONE_WITHIN_S, STUCK_S
 from fc_runtime.pool.events import Log
 from fc_runtime.pool.grants import Leave
 from fc_runtime.pool.holding import Holding
+from fc_runtime.pool.hooks import Hooks
 from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.request import (
     Request,
@@ -71,6 +75,7 @@ class Core:
         self.placer = Placer(enabled=placement)
         self.closed = False
         self.supervisor = Supervisor(log)
+        self.hooks = Hooks(self)
         self.submitted = Threads("fc-runtime-submit", SUBMIT_THREADS)
         self._region = region
         self._account_id = account_id
@@ -107,11 +112,11 @@ class Core:
         pool = Pool(function, self._worker_config(function), self)
         with self._lock:
             self.check_open()
-            old = self._pools.get(function.name)
-            self._pools[function.name] = pool
-            self._renewing.pop(function.name, None)
+            old = self._pools.get(pool.name)
+            self._pools[pool.name] = pool
+            self._renewing.pop(pool.name, None)
             if callable(function.credentials):
-                self._renewing[function.name] = Renewing(function.credentials)
+                self._renewing[pool.name] = Renewing(function.credentials)
             if old is not None:
                 self._old_pools.add(old)
         was_warm = False
@@ -155,7 +160,7 @@ class Core:
     def credentials_of(self, function: Function) -> Credentials | None:
         if function.credentials is None or isinstance(function.credentials, Credentials):
             return function.credentials
-        renewing = self._renewing.get(function.name)
+        renewing = self._renewing.get(function.key)
         # None if the function was replaced or unregistered in this very moment.
         return renewing.get() if renewing is not None else function.credentials()
 
@@ -168,6 +173,7 @@ class Core:
         timeout: float | None,
         request_id: str | None,
         credentials: Credentials | None,
+        http: HttpRequest | None,
     ) -> Request:
         """Check one call of ``invoke``. Raises RefusedError subclasses."""
         pool = self.pool(name)
@@ -190,6 +196,10 @@ class Core:
             raise InvalidFunctionError("credentials", type(credentials).__name__, "a Credentials")
         headers = request_headers(request_id, credentials)
         headers[m.TIMEOUT_NS] = timeout_ns = int(limit_s * 1e9)
+        if http is not None:
+            if not isinstance(http, HttpRequest):
+                raise InvalidFunctionError("http", type(http).__name__, "an HttpRequest")
+            headers[m.HTTP] = http.as_sent()
         return Request(pool, body, headers, request_id, timeout_ns)
 
     # -- ending --------------------------------------------------------------------------------
@@ -215,6 +225,7 @@ class Core:
             pool.close(Leave.CLOSED)
         for pool in pools:
             pool.roster.wait_until_unused(max(0.0, until - time.monotonic()))
+        _wait_for_hooks(pools, until)
         last = time.monotonic() + GONE_WITHIN_S
         for pool in pools:
             while True:
@@ -234,6 +245,7 @@ class Core:
             if not self._ended:
                 self.supervisor.stop()
                 self.supervisor.background.close()
+                self.hooks.threads.close()
                 self.supervisor.endings.threads.close()
                 self.submitted.close()
                 self.supervisor.endings.close_cells()
@@ -293,8 +305,13 @@ class Core:
             preload=tuple(function.preload),
             layers=tuple(str(layer) for layer in function.layers),
             max_response_bytes=self.max_response_bytes,
-            region=self._region,
-            account_id=self._account_id,
+            region=function.region or self._region,
+            account_id=function.account_id or self._account_id,
+            service=function.service,
+            qualifier=function.qualifier,
+            version_id=function.version_id,
+            log_project=function.log_project,
+            log_store=function.log_store,
         )
 
     def _code_folder(self, function: Function) -> Path:
@@ -308,6 +325,13 @@ class Core:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return folder
+
+
+def _wait_for_hooks(pools: Sequence[Pool], until: float) -> None:
+    """Instances that have a `pre_stop` to run end when it has, at latest *until*."""
+    for pool in pools:
+        if pool.function.pre_stop is not None:
+            pool.roster.wait_until_empty(max(0.0, until - time.monotonic()))
 
 
 _LIVING: "Final[weakref.WeakSet[Core]]" = weakref.WeakSet()

@@ -53,6 +53,7 @@ class Instance:
         "exit",
         "exited",
         "guard",
+        "held",
         "id",
         "idle_since_ns",
         "init_pid",
@@ -60,6 +61,7 @@ class Instance:
         "invocations",
         "log_fd",
         "may_write_late",
+        "name",
         "peak_bytes",
         "pool",
         "scratch",
@@ -71,6 +73,7 @@ class Instance:
 
     def __init__(self, number: int, pool: "Pool", zygote: "Zygote", max_body: int) -> None:
         self.id = number
+        self.name = f"c-{int(time.time()):08x}-{os.urandom(4).hex()}-{os.urandom(6).hex()}"  # 6.9
         self.pool = pool
         self.zygote = zygote
         self.state = State.STARTING
@@ -84,6 +87,7 @@ class Instance:
         self.exit: Exit | None = None
         self.exited = threading.Event()
         self.disposed = False
+        self.held = False  # by a hook, though it is STOPPING: not to be buried
         self.guard = threading.Lock()  # held to signal it, and to dispose of what is signalled
         self.decoder = Decoder(max_body)
         self.log_fd = self.stack_fd = self.init_pidfd = -1
