@@ -22,9 +22,7 @@ def _async(document: Mapping[str, Any]) -> dict[str, Any]:
     _keep(
         kept,
         maxAsyncRetryAttempts=given.whole(document, "maxAsyncRetryAttempts", 0, MOST_RETRIES),
-        maxAsyncEventAgeInSeconds=given.whole(
-            document, "maxAsyncEventAgeInSeconds", 1, MOST_AGE_S
-        ),
+        maxAsyncEventAgeInSeconds=given.whole(document, "maxAsyncEventAgeInSeconds", 1, MOST_AGE_S),
         asyncTask=given.flag(document, "asyncTask"),
     )
     _keep(kept, asyncTask=given.flag(document, "statefulInvocation"))
@@ -39,16 +37,16 @@ def _async(document: Mapping[str, Any]) -> dict[str, Any]:
 def _provision(document: Mapping[str, Any]) -> dict[str, Any]:
     target = given.whole(document, "target", 0, MOST_INSTANCES)
     default = given.whole(document, "defaultTarget", 0, MOST_INSTANCES)
-    wanted = target if target is not None else default  # the newer of the two names is defaultTarget
+    wanted = (
+        target if target is not None else default
+    )  # the newer of the two names is defaultTarget
     if wanted is None:
         raise invalid("target (or defaultTarget) is needed")
     kept = {
         "target": wanted,
         "defaultTarget": wanted if default is None else default,
         "scheduledActions": given.listing(document, "scheduledActions", _MOST_POLICIES),
-        "targetTrackingPolicies": given.listing(
-            document, "targetTrackingPolicies", _MOST_POLICIES
-        ),
+        "targetTrackingPolicies": given.listing(document, "targetTrackingPolicies", _MOST_POLICIES),
     }
     for name in ("alwaysAllocateCPU", "alwaysAllocateGPU"):
         _keep(kept, **{name: given.flag(document, name)})

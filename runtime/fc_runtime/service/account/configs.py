@@ -34,7 +34,7 @@ _MISSING: Final = {
 
 class Configs(Ledger):
     provisioned: Callable[[str, str, str], int] | None = None
-    """How many warm instances there are now, of (service, function, qualifier); set by who knows."""
+    """How many warm instances (service, function, qualifier) has now; set by whoever knows."""
 
     def put_config(
         self,
@@ -67,9 +67,7 @@ class Configs(Ledger):
             return Entry(kind, scope, name, {"minInstances": 0}, "", "", "")
         raise _missing(kind, function, name)
 
-    def delete_config(
-        self, kind: str, service: str, function: str, qualifier: str | None
-    ) -> None:
+    def delete_config(self, kind: str, service: str, function: str, qualifier: str | None) -> None:
         """Raises ApiError 404."""
         with self.change() as transaction:
             scope, name = _address(transaction, kind, service, function, qualifier)
@@ -146,9 +144,7 @@ def _at_most(
     return None if ondemand is None else {"reservedConcurrency": ondemand["maximumInstanceCount"]}
 
 
-def _document(
-    transaction: Transaction, kind: str, scope: str, name: str
-) -> dict[str, Any] | None:
+def _document(transaction: Transaction, kind: str, scope: str, name: str) -> dict[str, Any] | None:
     entry = transaction.get(kind, scope, name)
     return None if entry is None else entry.document
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from fc_runtime.service.account import given
-from fc_runtime.service.account.lookups import LATEST
 from fc_runtime.service.account.ledger import Ledger, Page
+from fc_runtime.service.account.lookups import LATEST
 from fc_runtime.service.account.triggers import METHODS
 from fc_runtime.service.errors import already_exists, invalid, not_found
 from fc_runtime.service.store import Entry, Transaction

@@ -127,6 +127,14 @@ class Layers(Ledger):
             if entry.document.get("deleted"):
                 raise invalid(f"layers: '{self.layer_arn(entry)}' has been deleted")
 
+    def layer_size(self, arn: str) -> int:
+        """Of its zip, in bytes; 0 if there is no such layer here."""
+        match = _ARN.fullmatch(arn)
+        if match is None or match.groups()[:2] != (self.region, self.account_id):
+            return 0
+        entry = self.store.get("layer_version", match[3], match[4].zfill(8))
+        return 0 if entry is None else int(entry.document["code"]["size"])
+
     def layer_folders(self, arns: Sequence[str]) -> list[Path]:
         """Their content, unpacked, in the same order. Raises ApiError 400 as `check_layers`."""
         with self.store.transaction() as transaction:

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from fc_runtime.service.account.lookups import needed_function
 from fc_runtime.service.account.ledger import Ledger, function_scope
+from fc_runtime.service.account.lookups import needed_function
 from fc_runtime.service.errors import ApiError, invalid, not_found
 from fc_runtime.service.store import Transaction
 
@@ -45,7 +45,9 @@ class Tags(Ledger):
             for key, value in tags.items():
                 transaction.put("tag", scope, key, {"value": value or ""})
             if len(self._of(transaction, scope)) > MOST_TAGS:
-                raise ApiError(400, "LimitExceededError", f"a resource has at most {MOST_TAGS} tags")
+                raise ApiError(
+                    400, "LimitExceededError", f"a resource has at most {MOST_TAGS} tags"
+                )
 
     def untag(self, resource: str, keys: Sequence[str], *, everything: bool = False) -> None:
         """Those that are not there are no error. Raises ApiError 400, 404."""
@@ -75,7 +77,10 @@ class Tags(Ledger):
     def _tagged(self, transaction: Transaction, scope: str) -> Tagged:
         service, _, function = scope.partition("/")
         path = "/".join(
-            [*(["services", service] if service else []), *(["functions", function] * bool(function))]
+            [
+                *(["services", service] if service else []),
+                *(["functions", function] * bool(function)),
+            ]
         )
         arn = f"acs:fc:{self.region}:{self.account_id}:{path}"
         return Tagged(arn, bool(function), self._of(transaction, scope))
@@ -139,7 +144,9 @@ def _forget_own(transaction: Transaction, scope: str, key: str) -> None:
     if isinstance(tags, dict):
         tags.pop(key)
     else:
-        tags[:] = [tag for tag in tags if not (isinstance(tag, dict) and _either(tag, "key") == key)]
+        tags[:] = [
+            tag for tag in tags if not (isinstance(tag, dict) and _either(tag, "key") == key)
+        ]
     transaction.put("function", service, function, entry.document)
 
 

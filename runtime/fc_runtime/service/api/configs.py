@@ -129,7 +129,7 @@ def _arn(call: Call, entry: Entry) -> str:
 def _resource(call: Call, entry: Entry) -> str:
     """As FC2 names what is provisioned: ``account#service#qualifier#function``."""
     service, function = _names(entry)
-    return "#".join((call.account.account_id, service, entry.name, function))
+    return f"{call.account.account_id}#{service}#{entry.name}#{function}"
 
 
 def _current(call: Call, entry: Entry) -> int:

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from fc_runtime.service.api.code import url_of
 from fc_runtime.service.api.operations import (
     FC2,
     FC3,
@@ -12,7 +13,7 @@ from fc_runtime.service.api.operations import (
     Reply,
     with_etag,
 )
-from fc_runtime.service.api.paging import MOST, listed, wanted
+from fc_runtime.service.api.paging import listed, wanted
 from fc_runtime.service.errors import invalid
 from fc_runtime.service.store import Entry
 
@@ -95,7 +96,7 @@ def _shown(call: Call, entry: Entry) -> dict[str, Any]:
         "compatibleRuntime": document["compatibleRuntime"],
         "license": document["license"],
         "acl": call.account.layer_acl(entry.scope),
-        "code": {"location": code_url(call, code["digest"]), "repositoryType": "OSS"},
+        "code": {"location": url_of(call, code["digest"]), "repositoryType": "OSS"},
         "codeChecksum": code["checksum"],
         "codeSize": code["size"],
         "createTime": entry.created,
@@ -107,9 +108,7 @@ def _shown(call: Call, entry: Entry) -> dict[str, Any]:
 
 _LAYER: Final = "/layers/{layer}"
 OPERATIONS: Final = (
-    Operation(
-        "CreateLayerVersion", "POST", f"{_LAYER}/versions", _create, (*FC3, *FC2), WITH_CODE
-    ),
+    Operation("CreateLayerVersion", "POST", f"{_LAYER}/versions", _create, (*FC3, *FC2), WITH_CODE),
     Operation("ListLayers", "GET", "/layers", _list, (*FC3, *FC2)),
     Operation("ListLayerVersions", "GET", f"{_LAYER}/versions", _list_versions, (*FC3, *FC2)),
     Operation("GetLayerVersion", "GET", f"{_LAYER}/versions/{{version}}", _get, (*FC3, *FC2)),
