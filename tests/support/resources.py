@@ -4,7 +4,6 @@ import pytest
 from fc_runtime.service.account import Account
 from fc_runtime.service.errors import ApiError
 from fc_runtime.service.store import Entry
-
 from support.daemon import base64_zip
 
 
