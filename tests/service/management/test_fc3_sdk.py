@@ -243,12 +243,3 @@ def test_what_is_not_there_or_is_there_already(v2023: Client) -> None:
     alias(v2023, "prod", "1")
     with refused(409, "AliasAlreadyExists"):
         alias(v2023, "prod", "1")
-
-
-def test_layer_arns_come_back_as_objects(v2023: Client) -> None:
-    """In as texts, out with a size (spec 7.C); and what came out may go in again."""
-    create(v2023)
-    shown = get(v2023).to_map()
-
-    assert [] == shown["layers"]
-    assert shown["functionId"] == update(v2023, description="same").function_id

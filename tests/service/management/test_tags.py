@@ -8,11 +8,14 @@ from alibabacloud_fc20230330.client import Client as Fc3Client
 from alibabacloud_fc_open20210406 import models as open_models
 from alibabacloud_fc_open20210406.client import Client as OpenClient
 from fc_runtime.service.account import Account
-from fc_runtime.service.api.extras import REFUSED
+from fc_runtime.service.api.refused import REFUSED
 from support.resources import fc2_function, fc3_function, refused
 
 ARN = "acs:fc:local:123456789012:functions/echo"
 SERVICE = "acs:fc:local:123456789012:services/svc"
+
+
+having = fc3.ListTagResourcesRequestTag
 
 
 def rows(client: Fc3Client, **fields) -> list[tuple[str, str]]:
@@ -32,12 +35,9 @@ def test_tags_through_fc3(account: Account, v2023: Fc3Client) -> None:
     v2023.tag_resources(fc3.TagResourcesRequest(body=body))
 
     assert [("env", "test"), ("team", "a")] == rows(v2023, resource_id=[ARN])
-    by_key = (
-        {"tag": [fc3.ListTagResourcesRequestTag(key="env", value="test")]}
-        if hasattr(fc3, "ListTagResourcesRequestTag")
-        else {"tag": [fc3.Tag(key="env", value="test")]}
-    )
-    assert [("env", "test"), ("team", "a")] == rows(v2023, **by_key)
+    assert [("env", "test"), ("team", "a")] == rows(v2023, tag=[having(key="env", value="test")])
+    assert [] == rows(v2023, tag=[having(key="env", value="live")])
+    assert [("env", "test")] == rows(v2023, resource_id=[ARN], limit=1)
     v2023.untag_resources(
         fc3.UntagResourcesRequest(resource_id=[ARN], resource_type="function", tag_key=["env"])
     )
@@ -143,19 +143,35 @@ def test_a_resource_has_at_most_twenty_tags(account: Account) -> None:
     assert 20 == len(account.tags_of(ARN).tags)
 
 
-@pytest.mark.parametrize("operation", REFUSED, ids=lambda operation: operation[0])
-def test_what_needs_the_cloud_is_refused_with_a_reason(
-    http: httpx.Client, operation: tuple
-) -> None:
+def test_what_needs_the_cloud_is_refused_with_a_reason(http: httpx.Client) -> None:
     """501 and all five keys of an error, in every API version that has it: never a silent yes."""
-    _, verb, path, prefixes, why = operation
-
-    for prefix in prefixes:
+    for name, verb, path, prefixes, why in REFUSED:
         filled = "/".join("x" if part.startswith("{") else part for part in path.split("/"))
-        reply = http.request(verb, f"{prefix}{filled}")
+        for prefix in prefixes:
+            reply = http.request(verb, f"{prefix}{filled}")
 
-        assert (501, "NotImplemented") == (reply.status_code, reply.json()["Code"])
-        assert why in reply.json()["ErrorMessage"]
+            assert 501 == reply.status_code, name
+            assert {"ErrorCode", "ErrorMessage", "Code", "Message", "RequestId"} == set(
+                reply.json()
+            )
+            assert why in reply.json()["ErrorMessage"]
+
+
+def test_instances_are_those_of_whoever_runs_them(account: Account, v2023: Fc3Client) -> None:
+    """The daemon says which there are; nobody makes any up."""
+    fc3_function(account)
+    account.instances = lambda *of: [{"instanceId": "c-1", "versionId": "/".join(of)}]
+
+    found = v2023.list_instances("echo", fc3.ListInstancesRequest()).body.instances
+
+    assert [("c-1", "/echo/LATEST")] == [(one.instance_id, one.version_id) for one in found]
+
+
+def test_the_region_is_the_one_of_the_daemon(v2023: Fc3Client) -> None:
+    """There is no other."""
+    regions = v2023.describe_regions(fc3.DescribeRegionsRequest()).body.regions.region
+
+    assert ["local"] == [one.region_id for one in regions]
 
 
 def test_account_settings(v2021: OpenClient, v2016: fc2.Client) -> None:

@@ -71,6 +71,8 @@ def test_what_jwt_needs_is_an_object_however_it_was_sent(account: Account) -> No
         {"corsConfig": []},
         "[]",
         "{",
+        '{"a": NaN}',
+        '{"a": "\\ud800"}',
         7,
     ],
 )
