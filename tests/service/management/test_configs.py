@@ -119,6 +119,22 @@ def test_configs_go_with_their_function(account: Account) -> None:
     assert account.config("provision", "", "echo", "LATEST") is None
 
 
+@pytest.mark.parametrize("service", ["", "svc"])
+def test_configs_go_with_their_alias(account: Account, service: str) -> None:
+    """One of the same name, made later, begins with none; others keep theirs."""
+    (fc2_function if service else fc3_function)(account)
+    version = account.publish_version(service, "echo", "").name
+    for name in ("prod", "prod2"):
+        account.create_alias(service, "echo", name, {"versionId": version})
+        account.put_config("provision", service, "echo", name, {"target": 2})
+
+    account.delete_alias(service, "echo", "prod")
+    account.create_alias(service, "echo", "prod", {"versionId": version})
+
+    assert account.config("provision", service, "echo", "prod") is None
+    assert account.config("provision", service, "echo", "prod2") is not None
+
+
 def test_a_change_is_seen_by_whoever_caches(account: Account) -> None:
     """Every change moves the revision; a refused one does not."""
     fc3_function(account)
