@@ -5,6 +5,7 @@ import json
 
 import httpx
 import pytest
+from fc_runtime.errors import OverloadedError
 from fc_runtime.service.account import Account
 from support.daemon import base64_zip
 
@@ -189,6 +190,20 @@ def test_bug_of_ours_is_an_error_500_that_says_nothing(
 
     check_refusal(reply, 500, "InternalServerError")
     assert "division" not in reply.text
+
+
+def test_no_room_for_code_is_nothing_wrong_with_it(
+    http: httpx.Client, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503: the same may do later; and no function is left without its code."""
+
+    def no_room(_content: bytes) -> None:
+        raise OverloadedError("no room")
+
+    monkeypatch.setattr(account.packages, "add", no_room)
+
+    check_refusal(http.post("/2023-03-30/functions", json=FUNCTION), 503, "ServiceUnavailable")
+    assert [] == account.functions()
 
 
 def test_text_that_is_not_ascii_goes_round(http: httpx.Client) -> None:

@@ -162,6 +162,32 @@ def test_revision_stays_when_a_change_is_refused(account: Account) -> None:
     assert before == account.revision
 
 
+@both_families
+def test_what_was_configured_for_a_qualifier_goes_with_it(account: Account, service: str) -> None:
+    """An alias of the same name that comes later starts afresh; so does a function."""
+    scope = f"{service}/echo"
+    account.publish_version(service, "echo")
+    account.create_alias(service, "echo", "prod", {"versionId": "LATEST"})
+    with account.change() as transaction:
+        for qualifier in ("1", "prod", "LATEST"):
+            transaction.put("provision", scope, qualifier, {"target": 1})
+        transaction.put("trigger", scope, "web", {})
+
+    def left() -> list[str]:
+        return [
+            entry.name
+            for kind in ("provision", "trigger")
+            for entry in account.page(kind, scope).entries
+        ]
+
+    account.delete_alias(service, "echo", "prod")
+    assert ["1", "LATEST", "web"] == left()
+    account.delete_version(service, "echo", "1")
+    assert ["LATEST", "web"] == left()
+    account.delete_function(service, "echo")
+    assert [] == left()
+
+
 def test_functions_of_both_families_are_listed_together(account: Account) -> None:
     """For whoever prints them all."""
     assert [("", "echo"), ("demo", "echo")] == [

@@ -1,6 +1,6 @@
 """What a qualifier in a request speaks of, and what a version of a function is called."""
 
-from fc_runtime.service.account.ledger import OF_A_QUALIFIER, Ledger, function_scope
+from fc_runtime.service.account.ledger import Ledger
 from fc_runtime.service.account.lookups import LATEST, needed_function, shares, version_scope
 from fc_runtime.service.store import Transaction
 
@@ -12,21 +12,6 @@ def needed_qualifier(
     needed_function(transaction, service, function)
     shares(transaction, version_scope(service, function), qualifier)
     return qualifier or LATEST
-
-
-def forget_configs(transaction: Transaction, service: str, function: str, qualifier: str) -> None:
-    """
-    Of an alias that is deleted: one of the same name, made later, begins with none.
-
-    An alias of FC2 is that of all functions of its service.
-    """
-    for kind in OF_A_QUALIFIER:
-        for entry in transaction.list(kind, None, prefix=qualifier):
-            of_service = service and entry.scope.startswith(f"{service}/")
-            if entry.name == qualifier and (
-                of_service or entry.scope == function_scope(service, function)
-            ):
-                transaction.delete(kind, entry.scope, entry.name)
 
 
 def qualified_arn(ledger: Ledger, service: str, function: str, qualifier: str | None) -> str:

@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fc_runtime.service.account.addressing import forget_configs
 from fc_runtime.service.account.fields import MOST_DESCRIPTION, checked, number, text
-from fc_runtime.service.account.ledger import Ledger, Page, page_of
+from fc_runtime.service.account.ledger import Ledger, Page, forget_qualifier, page_of
 from fc_runtime.service.account.lookups import (
     LATEST,
     ROUNDING,
@@ -79,7 +78,7 @@ class Aliases(Ledger):
             needed_owner(transaction, service, function)
             _needed(transaction, scope, name)
             transaction.delete("alias", scope, name, if_match=if_match)
-            forget_configs(transaction, service, function, name)
+            forget_qualifier(transaction, service, function, name)
 
     def list_aliases(
         self,

@@ -114,6 +114,14 @@ def page_of(found: list[Entry], limit: int | None) -> Page:
     return Page(tuple(found[:limit]), found[limit].name)
 
 
+def forget_qualifier(transaction: Transaction, service: str, function: str, qualifier: str) -> None:
+    """What was configured for a version or an alias that goes; FC2: of all functions it is of."""
+    of_service = [entry.name for entry in transaction.list("function", service)] if service else []
+    for name in of_service or [function]:
+        for kind in OF_A_QUALIFIER:
+            transaction.delete(kind, function_scope(service, name), qualifier)
+
+
 def function_scope(service: str, function: str) -> str:
     """The scope of what belongs to a function. FC3: *service* is empty."""
     return f"{service}/{function}"

@@ -6,7 +6,7 @@ Their numbers grow and are never given twice, whatever was deleted.
 
 from fc_runtime.service.account import code as codes
 from fc_runtime.service.account.fields import MOST_DESCRIPTION, text
-from fc_runtime.service.account.ledger import Ledger, Page, page_of
+from fc_runtime.service.account.ledger import Ledger, Page, forget_qualifier, page_of
 from fc_runtime.service.account.lookups import (
     check_etag,
     needed_owner,
@@ -105,6 +105,7 @@ class Versions(Ledger):
                         f"version '{version_id}' is used by the alias '{alias.name}'",
                     )
             transaction.delete("version", scope, version_id)
+            forget_qualifier(transaction, service, function, version_id)
 
     def _packed(self, service: str, function: str) -> dict[str | None, dict[str, object]]:
         """The code of each local folder, as it is now: outside of a transaction, it takes time."""
