@@ -44,8 +44,9 @@ def _function(service_name: str, section: Section, props: Section, plans: Plans)
     if instance:
         document["instanceLifecycleConfig"] = instance
     asynchronous = section.section("asyncConfiguration")
+    code = None
     if section.get("ossBucket") and not section.get("codeUri"):
-        code = plans.in_oss(section, "ossBucket")
+        plans.in_oss(section, "ossBucket")
     else:
         code = plans.code(section, "codeUri", document["runtime"])
     section.get("ossKey")

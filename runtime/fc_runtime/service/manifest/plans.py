@@ -119,7 +119,8 @@ class Plans:
         """
         value = section.get(key)
         if isinstance(value, dict) and {"ossBucketName", "ossObjectName"} & value.keys():
-            return self.in_oss(section, key)
+            self.in_oss(section, key)
+            return None
         if not self._python:
             self.warnings.append(
                 f"{section.where('runtime')}: not served: runtime {runtime} is none of Python's"

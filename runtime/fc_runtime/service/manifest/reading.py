@@ -34,18 +34,17 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
-    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, _ in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                    if key.value in seen:
-                        raise yaml.constructor.ConstructorError(
-                            None, None, f"{key.value!r} is here for the second time", key.start_mark
-                        )
-                    seen.add(key.value)
-            self.flatten_mapping(node)
-            node.value = list({_name(key): (key, value) for key, value in node.value}.values())
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"{key.value!r} is here for the second time", key.start_mark
+                    )
+                seen.add(key.value)
+        self.flatten_mapping(node)
+        node.value = list({_name(key): (key, value) for key, value in node.value}.values())
         return super().construct_mapping(node, deep)
 
 

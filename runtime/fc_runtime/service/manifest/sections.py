@@ -90,7 +90,7 @@ class Section:
             yield Section(self._source, path, inner)
 
     def variables(self, key: str) -> dict[str, str] | None:
-        """``environmentVariables``: values become text; they are never shown, they may be secret."""
+        """``environmentVariables``: values become text; none is shown, as it may be secret."""
         section = self.section(key, "a mapping of names to texts")
         if section is None:
             return None

@@ -112,14 +112,14 @@ class Resolver:
                 return str(beside.absolute())
             case "file" if beside.is_file():
                 return beside.read_text(encoding="utf-8")
-        if default is not None:
-            return default
-        match function:
+            case _ if default is not None:
+                return default
             case "env":
                 raise _UnknownError(f"{argument} is not set in the environment")
             case "file":
                 raise _UnknownError(f"there is no file {argument}")
-        raise _UnknownError("that is not known here")
+            case _:
+                raise _UnknownError("that is not known here")
 
     def _reference(self, name: str, this: Mapping[str, Any]) -> Any:
         first, *rest = name.split(".")
