@@ -74,9 +74,7 @@ class Packages:
         """
         if len(content) > MAX_ZIP_BYTES:
             raise _too_large()
-        package = Package(
-            hashlib.sha256(content).hexdigest(), str(crc64.xz(content)), len(content)
-        )
+        package = Package(hashlib.sha256(content).hexdigest(), str(crc64.xz(content)), len(content))
         if self.folder(package.digest).is_dir():
             return package
         zip_file = self.zip(package.digest)

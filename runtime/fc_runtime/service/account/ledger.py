@@ -1,0 +1,106 @@
+"""
+What all parts of an account stand on: the store, the code, and the number of the last change.
+
+A part is a class over `Ledger` with the verbs of its resources; `Account` is all of them. Verbs
+open their own transaction; what several verbs need takes one instead, for there is only one at a
+time.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from fc_runtime.service.packages import Packages
+from fc_runtime.service.store import Entry, Store, Transaction
+
+# Kinds whose scope is "service/function" and whose name is a qualifier: they go with what they are
+# of.
+OF_A_QUALIFIER: Final = ("async", "provision", "concurrency", "scaling", "ondemand")
+OF_A_FUNCTION: Final = ("trigger", *OF_A_QUALIFIER)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """
+    A part of a list.
+
+    Args:
+        next: the name that the rest begins with; None if there is no more.
+    """
+
+    entries: tuple[Entry, ...]
+    next: str | None
+
+
+class Ledger:
+    """
+    Args:
+        account_id: in ARNs, and what functions are told.
+        region: likewise.
+        local_code: may a function's code be a folder of this machine (``{"folder": …}``)?
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        packages: Packages,
+        *,
+        account_id: str,
+        region: str,
+        local_code: bool = False,
+    ) -> None:
+        self.store = store
+        self.packages = packages
+        self.account_id = account_id
+        self.region = region
+        self.local_code = local_code
+        self.base_url: str | None = None  # how the daemon is reached, once it is known
+        self._revision = 0
+        self._revision_lock = threading.Lock()
+
+    @property
+    def revision(self) -> int:
+        """
+        Grows with every committed change.
+
+        Read it *before* what you keep under it: a change in between is then only read twice.
+        """
+        return self._revision
+
+    @contextmanager
+    def change(self) -> Iterator[Transaction]:
+        """All of it or nothing; then, not before, `revision` grows."""
+        with self.store.transaction() as transaction:
+            yield transaction
+        with self._revision_lock:
+            self._revision += 1
+
+    def page(
+        self,
+        kind: str,
+        scope: str,
+        *,
+        prefix: str = "",
+        start: str = "",
+        limit: int | None = None,
+    ) -> Page:
+        """At most *limit* of one scope, by name, from *start* on."""
+        with self.store.transaction() as transaction:
+            found = transaction.list(
+                kind, scope, prefix=prefix, start=start, limit=None if limit is None else limit + 1
+            )
+        return page_of(found, limit)
+
+
+def page_of(found: list[Entry], limit: int | None) -> Page:
+    """The first *limit* of what was found, which may be more."""
+    if limit is None or len(found) <= limit:
+        return Page(tuple(found), None)
+    return Page(tuple(found[:limit]), found[limit].name)
+
+
+def function_scope(service: str, function: str) -> str:
+    """The scope of what belongs to a function. FC3: *service* is empty."""
+    return f"{service}/{function}"

@@ -1,0 +1,151 @@
+"""
+Operations as Starlette routes: reads the body within bounds, answers in a thread, renders.
+
+Every reply has a ``X-Fc-Request-Id``; every refusal is JSON (spec 5.D).
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Scope
+
+from fc_runtime.service.account import Account
+from fc_runtime.service.api.operations import Call, Operation, Reply
+from fc_runtime.service.errors import ApiError, invalid
+
+REQUEST_ID: Final = "fc.request_id"  # in the scope: whoever sees a request first puts one there
+DRAINED: Final = 512 * 1024 * 1024  # bytes of a body too large that are still read, to be heard
+_log = structlog.get_logger(__name__)
+
+
+def routes(account: Account, operations: Sequence[Operation]) -> list[Route]:
+    """Of *operations*, in all API versions that have them."""
+    return [
+        _route(account, prefix, operation)
+        for operation in operations
+        for prefix in operation.prefixes
+    ]
+
+
+def unsupported(prefixes: Iterable[str]) -> list[Route]:
+    """For what is under *prefixes* and nobody else's: to be put last."""
+
+    async def answer(request: Request) -> Response:
+        return refusal(
+            ApiError(
+                400,
+                "PathNotSupported",
+                f"'{request.method}' against '{request.url.path}' is not supported",
+            ),
+            request_id(request.scope),
+        )
+
+    return [Route(f"{prefix}/{{rest:path}}", answer, methods=None) for prefix in prefixes]
+
+
+def request_id(scope: Scope) -> str:
+    """The same for all who ask about one request."""
+    known = scope.get(REQUEST_ID)
+    if not isinstance(known, str):
+        known = scope[REQUEST_ID] = str(uuid.uuid4())
+    return known
+
+
+def refusal(error: ApiError, for_request: str) -> Response:
+    """What is answered instead."""
+    headers = {"X-Fc-Request-Id": for_request, **error.headers}
+    return JSONResponse(error.body(for_request), error.status, headers)
+
+
+def _route(account: Account, prefix: str, operation: Operation) -> Route:
+    async def answer(request: Request) -> Response:
+        known = request_id(request.scope)
+        try:
+            content = await _content(request, operation.most_bytes)
+            reply = await run_in_threadpool(
+                lambda: operation.answer(_call(account, prefix, request, content))
+            )
+        except ApiError as error:
+            return refusal(error, known)
+        except ClientDisconnect:
+            raise
+        except Exception:  # noqa: BLE001 - our bug: the client is told, the log has it whole
+            _log.exception("operation.failed", operation=operation.name, request_id=known)
+            return refusal(ApiError(500, "InternalServerError", "see the daemon's log"), known)
+        return _response(reply, known)
+
+    return Route(f"{prefix}{operation.path}", answer, methods=[operation.verb])
+
+
+def _call(account: Account, prefix: str, request: Request, content: bytes) -> Call:
+    """Blocks for as long as it takes to read the JSON."""
+    host = request.headers.get("host")
+    base = account.base_url or f"{request.url.scheme}://{host or request.url.netloc}"
+    return Call(
+        account=account,
+        prefix=prefix,
+        path={name: str(value) for name, value in request.path_params.items()},
+        query=dict(request.query_params),
+        headers=dict(request.headers),
+        body=_object(content),
+        base_url=base.rstrip("/"),
+    )
+
+
+async def _content(request: Request, most: int) -> bytes:
+    """
+    The whole body.
+
+    One that is too large is read on and thrown away, so that the client, which may still be
+    sending, hears why; within reason.
+    """
+    told = request.headers.get("content-length", "")
+    parts: list[bytes] = []
+    size = 0
+    too_large = told.isdigit() and int(told[:18]) > most
+    async for part in request.stream():
+        size += len(part)
+        too_large = too_large or size > most
+        if too_large:
+            parts.clear()
+            if size > DRAINED:
+                break
+        else:
+            parts.append(part)
+    if too_large:
+        raise ApiError(
+            400, "EntityTooLarge", f"payload size exceeds maximum allowed size ({most} bytes)"
+        )
+    return b"".join(parts)
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    if not content.strip():
+        return {}
+    try:
+        value = json.loads(content, parse_constant=_no_number)
+        if b"\\u" in content:
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"the body is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise invalid(f"the body is to be a JSON object, not a {type(value).__name__}")
+    return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _response(reply: Reply, known: str) -> Response:
+    headers = {"X-Fc-Request-Id": known, **reply.headers}
+    if reply.body is None:
+        return Response(status_code=reply.status, headers=headers)
+    return JSONResponse(reply.body, reply.status, headers)

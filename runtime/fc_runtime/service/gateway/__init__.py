@@ -1,0 +1,1 @@
+"""Invocations over HTTP: the hot path. Raw ASGI, no framework."""
