@@ -97,7 +97,9 @@ def initialize(
             serving = Serving(core, request, start_instance(pool), cold=True, invoke=False)
             began_ns = time.monotonic_ns()
             ending = drive(serving.call)
-            well = ending is Ending.ANSWERED and serving.call.headers()[m.STATUS] == m.STATUS_RETURNED
+            well = (
+                ending is Ending.ANSWERED and serving.call.headers()[m.STATUS] == m.STATUS_RETURNED
+            )
             log = serving.instance.take_log(cut=serving.call.log_was_cut) if well else b""
             try:
                 trouble = serving.conclude_warm_up(ending)

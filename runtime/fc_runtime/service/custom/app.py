@@ -10,6 +10,7 @@ says the same of events and hooks, and belongs to the client of an HTTP trigger.
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -38,6 +39,7 @@ _FAILED: Final = "404"
 _WELL: Final = "200"
 
 Headers = Iterable[tuple[str, str]]
+Call = Callable[[Told, Receive, Send], Awaitable[None]]
 
 
 class CustomApp:
@@ -59,7 +61,8 @@ class CustomApp:
     async def start(self) -> None:
         """Have a worker ready, where nobody else says when (`CustomSettings.eager`)."""
         if self.settings.eager:
-            await self._initialize(told_by([]))
+            told = told_by([])
+            await self._initialize(told, await self._deployment.begin(told))
 
     async def stop(self) -> None:
         """End all workers, pre-stop hooks first; running calls have `grace` seconds."""
@@ -74,12 +77,12 @@ class CustomApp:
         if scope["type"] != "http":
             raise InternalError(f"no {scope['type']} here")  # the server was told not to
         try:
-            told = told_by(scope["headers"])
+            told = told_by(scope["headers"], believed=self.settings.platform)
         except ApiError as error:
             await _refuse(send, error, told_by([]).request_id)
             return
         try:
-            await self._route(scope, told)(scope, told, receive, send)
+            await self._route(scope, told)(told, receive, send)
         except ClientGoneError:
             await self._out.end(output.INVOKE, told.request_id, b"", output.CANCELLED)
         except InvalidFunctionError as error:
@@ -91,12 +94,10 @@ class CustomApp:
         except ApiError as error:
             await _refuse(send, error, told.request_id)
 
-    def _route(
-        self, scope: Scope, told: Told
-    ) -> Callable[[Scope, Told, Receive, Send], Awaitable[None]]:
+    def _route(self, scope: Scope, told: Told) -> Call:
         asked = told.control_path or f"{scope['method']} {scope['path']}"
-        if not self.settings.lifecycle_paths and asked not in ("/invoke", "POST /invoke"):
-            return self._passed
+        if not self.settings.platform and asked not in ("/invoke", "POST /invoke"):
+            return partial(self._passed, scope)
         match asked:
             case "/invoke" | "POST /invoke":
                 return self._invoked
@@ -107,11 +108,11 @@ class CustomApp:
             case "/pre-freeze" | "GET /pre-freeze":
                 return self._frozen
             case _:
-                return self._passed
+                return partial(self._passed, scope)
 
     # -- the calls -----------------------------------------------------------------------------
 
-    async def _invoked(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
+    async def _invoked(self, told: Told, receive: Receive, send: Send) -> None:
         event = await read_body(receive, MAX_BODY_BYTES)
         function = await self._deployment.settle(told)
         result = await self._run(told, receive, function, event)
@@ -124,14 +125,15 @@ class CustomApp:
         content = await read_body(receive, MAX_BODY_BYTES)
         function = await self._deployment.settle(told)
         call = passing.asked(scope, told)
-        wsgi = self._deployment.wsgi
-        if wsgi:
-            result = await self._run(told, receive, function, content, **passing.options_of(call))
+        if self._deployment.wsgi:
+            result = await self._run(
+                told, receive, function, content, http=passing.request_of(call)
+            )
         else:
             account_id = self.settings.account_id or told.account_id
             event = passing.event_of(call, content, told, account_id, datetime.now(UTC))
             result = await self._run(told, receive, function, event)
-        answer = passing.answer_of(result, wsgi=wsgi)
+        answer = passing.answer_of(result)
         await _answer_with(
             send,
             answer.status,
@@ -144,17 +146,16 @@ class CustomApp:
             bodiless=scope["method"] == "HEAD",
         )
 
-    async def _initialized(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
+    async def _initialized(self, told: Told, receive: Receive, send: Send) -> None:
         await read_body(receive, MAX_BODY_BYTES)
-        failure = await self._initialize(told)
+        failure = await self._initialize(told, await self._deployment.settle(told))
         if failure is None:
             await _answer(send, told, 200, OCTETS, b"", failed=False)
         else:
             await _answer(send, told, 404, JSON, failure, failed=True)
 
-    async def _initialize(self, told: Told) -> bytes | None:
+    async def _initialize(self, told: Told, function: Function) -> bytes | None:
         """None once a worker is ready, else FC's error body."""
-        function = await self._deployment.settle(told)
         await self._out.start(output.INITIALIZE, told.request_id)
         result = await self._deployment.initialize(function, told)
         if result is None:
@@ -164,7 +165,7 @@ class CustomApp:
         await self._out.end(output.INITIALIZE, told.request_id, result.log, error)
         return None if result.ok else result.payload
 
-    async def _stopped(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
+    async def _stopped(self, told: Told, receive: Receive, send: Send) -> None:
         """Nothing comes after it: FC destroys the instance, so the workers end here and now."""
         await read_body(receive, MAX_BODY_BYTES)
         await self._out.start(output.PRE_STOP, told.request_id)
@@ -172,7 +173,7 @@ class CustomApp:
         await self._out.end(output.PRE_STOP, told.request_id, b"")
         await _answer(send, told, 200, OCTETS, b"", failed=False)
 
-    async def _frozen(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
+    async def _frozen(self, told: Told, receive: Receive, send: Send) -> None:
         """The hook itself runs in the worker, right after each invocation."""
         await read_body(receive, MAX_BODY_BYTES)
         await _answer(send, told, 200, OCTETS, b"", failed=False)

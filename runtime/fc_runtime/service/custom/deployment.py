@@ -3,8 +3,8 @@ The one function of a custom runtime: settled by the first request that comes, f
 and from what the platform says of it; the same from then on, as an instance of FC serves one
 version of one function.
 
-The settings win over the headers, which outside of FC anybody can send: a header fills in what
-was left open, and may shorten a timeout that was not.
+The settings win over the headers: a header fills in what was left open, and may shorten a timeout
+that was not.
 """
 
 import asyncio
@@ -34,22 +34,21 @@ class Deployment:
         self._runtime = runtime
         self._lock = asyncio.Lock()
         self._function: Function | None = None
-        self.wsgi = False  # known once it is settled
+        self._settled: Function | None = None
+        self.wsgi = False  # known once there is a function
 
-    @property
-    def function(self) -> Function | None:
-        """None until it is settled."""
-        return self._function
+    async def begin(self, told: Told) -> Function:
+        """The function as far as the settings say it, before any request has said more."""
+        async with self._lock:
+            return await self._registered(told)
 
     async def settle(self, told: Told) -> Function:
         """The function, registered. InvalidFunctionError: it cannot work as it is."""
-        if self._function is None:
+        if self._settled is None:
             async with self._lock:
-                if self._function is None:
-                    function = await asyncio.to_thread(self._made, told)
-                    self.wsgi = await asyncio.to_thread(self._takes_wsgi, function)
-                    self._function = await self._runtime.register(function)
-        return self._function
+                if self._settled is None:
+                    self._settled = await self._registered(told)
+        return self._settled
 
     async def initialize(self, function: Function, told: Told) -> Result | None:
         """A worker made ready, and what came of that; None if one is there already."""
@@ -67,6 +66,15 @@ class Deployment:
         if told.timeout is None or told.timeout >= function.timeout:
             return None
         return told.timeout
+
+    async def _registered(self, told: Told) -> Function:
+        function = await asyncio.to_thread(self._made, told)
+        if function != self._function:
+            self.wsgi = await asyncio.to_thread(self._takes_wsgi, function)
+            if self._function is not None and self._function.name != function.name:
+                await self._runtime.unregister(self._function.name)
+            self._function = await self._runtime.register(function)
+        return function
 
     def _made(self, told: Told) -> Function:
         settings = self._settings

@@ -4,16 +4,16 @@ the handler and back (spec 4.A, 4.B, 9.A).
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from starlette.types import Scope
 
+from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import Result
 from fc_runtime.service.custom.told import Told
 from fc_runtime.service.gateway import http_event
 from fc_runtime.service.gateway.http_answer import Answer, accepted, failed
 from fc_runtime.service.gateway.http_call import HttpCall, call_of, raw_path_of
-from fc_runtime.service.gateway.http_wsgi import request_of, wsgi_answer
 
 UNHANDLED: Final = "UnhandledInvocationError"
 
@@ -46,13 +46,31 @@ def event_of(call: HttpCall, content: bytes, told: Told, account_id: str, now: d
     )
 
 
-def options_of(call: HttpCall) -> dict[str, Any]:
+def request_of(call: HttpCall) -> HttpRequest:
     """For a WSGI application: what `AsyncRuntime.invoke` takes besides the body."""
-    return {"http": request_of(call)}
+    queries: dict[str, list[str]] = {}
+    for name, value in call.queries():
+        queries.setdefault(name, []).append(value)
+    headers: dict[str, list[str]] = {}
+    for raw_name, raw_value in call.headers:
+        # WSGI means Latin-1: an application that knows better decodes the bytes itself.
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers.setdefault(name, []).append(value)
+    return HttpRequest(
+        method=call.method,
+        path=call.path_bytes.decode("latin-1"),
+        request_uri=call.request_uri,
+        client_ip=call.client_ip,
+        host=call.host,
+        queries=queries,
+        headers=headers,
+    )
 
 
-def answer_of(result: Result, *, wsgi: bool) -> Answer:
+def answer_of(result: Result) -> Answer:
     """What the client is answered; 502 with FC's error body if the function failed."""
     if not result.ok:
         return failed(result.payload, UNHANDLED)
-    return accepted(wsgi_answer(result) if wsgi else http_event.answer_of(result.payload))
+    if getattr(result, "http", None) is not None:
+        return accepted(Answer(result.http.status, list(result.http.headers), result.payload))
+    return accepted(http_event.answer_of(result.payload))

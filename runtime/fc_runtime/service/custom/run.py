@@ -28,9 +28,7 @@ STARTED: Final = 0
 NOT_STARTED: Final = 2  # as of a command line that cannot work
 
 
-def run_custom(
-    settings: CustomSettings, *, isolation: str = "auto", log: Log | None = None
-) -> int:
+def run_custom(settings: CustomSettings, *, isolation: str = "auto", log: Log | None = None) -> int:
     """
     Serve until SIGTERM or SIGINT; hands back the exit code.
 

@@ -54,8 +54,9 @@ class CustomSettings:
         grace: seconds that running calls may still take once SIGTERM has come.
         eager: start the first worker at once, not with the first call. On FC the platform says
             when (``/initialize``), and whose logs it is then.
-        lifecycle_paths: answer ``/initialize``, ``/pre-stop`` and ``/pre-freeze`` as FC means them.
-            Not behind Knative, where whoever reaches the service could stop it.
+        platform: is the caller FC, or plays it? Then its ``x-fc-*`` headers are believed, and
+            ``/initialize``, ``/pre-stop`` and ``/pre-freeze`` are its. Not behind Knative, where
+            whoever reaches the service could say who he is, or stop it.
         environment: the handler's variables.
         credentials: for a request that brings none.
     """
@@ -75,7 +76,7 @@ class CustomSettings:
     concurrency: int = 10
     grace: float = 30.0
     eager: bool = False
-    lifecycle_paths: bool = True
+    platform: bool = True
     sandbox: str = "standard"
     region: str = ""
     account_id: str = ""
@@ -120,7 +121,7 @@ class CustomSettings:
         found["environment"] = handed_on(environ)
         found["credentials"] = _credentials(environ)
         found["eager"] = not is_function_compute(environ)
-        found["lifecycle_paths"] = not environ.get("K_SERVICE")  # Knative's own name for it
+        found["platform"] = not environ.get("K_SERVICE")  # Knative's own name for it
         given = {name: value for name, value in options.items() if value is not None}
         return cls(**{**found, **given})
 

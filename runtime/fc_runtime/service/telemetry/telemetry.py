@@ -71,9 +71,9 @@ class Telemetry:
             "Requests whose client left before the answer.",
             registry=self.registry,
         )
-        Gauge(
-            f"{PREFIX}ready", "1 while requests are taken.", registry=self.registry
-        ).set_function(lambda: float(self.ready))
+        Gauge(f"{PREFIX}ready", "1 while requests are taken.", registry=self.registry).set_function(
+            lambda: float(self.ready)
+        )
         self.registry.register(RuntimeCollector(stats, self._labels, self._forget))
 
     def invoked(self, function: str, result: Result, elapsed_ms: float) -> None:
