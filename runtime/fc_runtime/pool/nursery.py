@@ -48,7 +48,7 @@ def start_instance(pool: "Pool") -> Instance:
             pool.roster.live.add(instance)
             pool.roster.asleep = False
         return instance
-    raise OverloadedError(f"{pool.function.name}: its zygote keeps dying")
+    raise OverloadedError(f"{pool.name}: its zygote keeps dying")
 
 
 def warm_up(pool: "Pool") -> tuple[Instance | None, Result | None]:
@@ -70,7 +70,7 @@ def warm_up(pool: "Pool") -> tuple[Instance | None, Result | None]:
         except Declined:
             continue
         return (serving.instance, None) if failure is None else (None, failure)
-    raise OverloadedError(f"{function.name}: no process would start")
+    raise OverloadedError(f"{pool.name}: no process would start")
 
 
 def initialize(
@@ -133,7 +133,7 @@ def wait_until_warm(pool: "Pool", count: int, within_s: float) -> Result | None:
     Raises what kept one from being tried: OverloadedError, or what a credentials callable did.
     """
     until = time.monotonic() + within_s
-    name = pool.function.name
+    name = pool.name
     roster = pool.roster
     setbacks = roster.setbacks
     with roster.lock:
@@ -246,5 +246,5 @@ def _take_in(pool: "Pool", instance: Instance | None, trouble: Result | Exceptio
 
 def _say_not_started(pool: "Pool", error: Exception) -> None:
     pool.core.supervisor.log.warning(
-        "instance.not_started", function=pool.function.name, cause=type(error).__name__
+        "instance.not_started", function=pool.name, cause=type(error).__name__
     )
