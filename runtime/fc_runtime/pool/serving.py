@@ -184,7 +184,7 @@ class Serving:
         if unheard:
             self._core.supervisor.log.debug(
                 "instance.initialized",
-                function=self.request.pool.function.name,
+                function=self.request.pool.name,
                 instance=self.instance.id,
                 log_bytes=len(unheard),
             )
@@ -271,7 +271,7 @@ class Serving:
         core.supervisor.endings.see_to(instance)
         core.supervisor.log.info(
             _EVENTS[ending],
-            function=function.name,
+            function=self.request.pool.name,
             request_id=self.request.request_id,
             instance=instance.id,
             duration_ms=round(result.duration_ms, 3),
@@ -325,7 +325,7 @@ class Serving:
             outcome=outcome,
             log=log,
             request_id=self.request.request_id,
-            function=self.request.pool.function.name,
+            function=self.request.pool.name,
             duration_ms=duration_ns / 1e6,
             init_duration_ms=None if init_ns is None else init_ns / 1e6,
             cold_start=self._cold,

@@ -101,7 +101,7 @@ def _carry(
                 RETURNED,
                 instance.take_log(cut=False),
                 request_id,
-                pool.function.name,
+                pool.name,
                 took_ns / 1e6,
                 None,
                 False,
