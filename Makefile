@@ -62,7 +62,7 @@ fast: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q tests/unit
 
 soak: $(VENV)/dev.stamp ## random kills, then SOAK_SECONDS (600) of handlers that misbehave; minutes
-	$(BIN)/python -m pytest -m soak -s tests/soak
+	$(BIN)/python -m pytest -m soak -s -o faulthandler_timeout=0 tests/soak
 
 fuzz: $(VENV)/dev.stamp ## what a worker may say, guided by coverage; a minute, or FUZZ_SECONDS=…
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || { \

@@ -134,6 +134,19 @@ def test_ends_of_every_kind_in_a_loop(run: Callable, handlers: Path, gate: Gate)
     assert [TimedOut.__name__, Crashed.__name__, "Returned"] == run(main())
 
 
+def test_a_deadline_that_is_nearly_over_at_once(run: Callable, handlers: Path, gate: Gate) -> None:
+    """There is nothing left to sleep: no loop makes more of that than it is."""
+
+    async def main() -> type:
+        async with AsyncRuntime() as runtime:
+            await runtime.register("forever", code=handlers / "gate", handler="index.forever")
+            await runtime.warm("forever")
+            result = await runtime.invoke("forever", gate.event(), timeout=0.0002, check=False)
+            return type(result.outcome)
+
+    assert TimedOut is run(main())
+
+
 def test_beside_the_loops_own_children(run: Callable, handlers: Path) -> None:
     """asyncio's subprocesses get their statuses, the runtime its own."""
 

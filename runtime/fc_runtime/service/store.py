@@ -23,6 +23,7 @@ from sqlalchemy import (
     Engine,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     Text,
@@ -89,7 +90,7 @@ class Transaction:
         row = self._connection.execute(
             select(_resources).where(*_is(kind, scope), _resources.c.name == name)
         ).first()
-        return None if row is None else _entry(row._tuple())
+        return None if row is None else _entry(row)
 
     def put(
         self,
@@ -162,7 +163,7 @@ class Transaction:
         if start:
             found = found.where(_resources.c.name >= start)
         found = found.order_by(_resources.c.scope, _resources.c.name).limit(limit)
-        return [_entry(row._tuple()) for row in self._connection.execute(found)]
+        return [_entry(row) for row in self._connection.execute(found)]
 
     def next_number(self, kind: str, scope: str) -> int:
         """1, 2, 3 … for that kind and scope; never the same again, whatever is deleted."""
@@ -242,7 +243,7 @@ def _is(kind: str, scope: str) -> tuple[Any, Any]:
     return _resources.c.kind == kind, _resources.c.scope == scope
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
+def _entry(row: Row[Any]) -> Entry:
     kind, scope, name, document, etag, created, modified = row
     return Entry(kind, scope, name, json.loads(document), etag, created, modified)
 
