@@ -1,5 +1,6 @@
 """The options of ``fc-runtime serve``, as typer wants them: type, words, and panel of the help."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -221,3 +222,46 @@ AccessLog: TypeAlias = Annotated[
     bool,
     typer.Option(help="A line for each request.", rich_help_panel=_SHOWN),
 ]
+FunctionLog: TypeAlias = Annotated[
+    bool,
+    typer.Option(help="What functions write, between FC's own lines.", rich_help_panel=_SHOWN),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneFunction:
+    """What ``--code`` and its like ask for; None where nothing was said."""
+
+    code: Path
+    handler: str | None
+    name: str | None
+    initializer: str | None
+    timeout: int | None
+    memory: int | None
+    env: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The whole command line, checked as far as options go together."""
+
+    one: OneFunction | None
+    folder: Path | None
+    template: Path | None
+    watch: bool
+    host: str
+    port: int
+    data_dir: Path | None
+    account_id: str
+    region: str
+    access_keys: Path | None
+    auth: bool
+    local_code: bool
+    role_credentials: Path | None
+    max_instances: int
+    max_queue: int
+    grace_s: float
+    isolation: str
+    sandbox: str
+    access_log: bool
+    function_log: bool

@@ -5,9 +5,10 @@ What an earlier manifest of the same daemon had put there, and this one no longe
 came through the API stays, whatever it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final
 
 from fc_runtime.service.account import Account
 from fc_runtime.service.errors import ApiError
@@ -19,6 +20,16 @@ from fc_runtime.service.manifest import (
     ServicePlan,
     TriggerPlan,
 )
+
+# An update keeps what it does not name; what was taken out of the manifest is to go.
+_CLEARED: Final[Mapping[str, Any]] = {
+    "environmentVariables": {},
+    "layers": [],
+    "instanceLifecycleConfig": {},
+    "description": "",
+    "instanceConcurrency": 1,
+}
+_CLEARED_IN_FC2: Final[Mapping[str, Any]] = {**_CLEARED, "initializer": ""}
 
 
 def apply(manifest: Manifest, account: Account, before: Manifest | None = None) -> None:
@@ -68,7 +79,8 @@ def _put_service(account: Account, plan: ServicePlan) -> None:
 def _put_function(account: Account, plan: FunctionPlan) -> None:
     document = {**plan.document, "code": _code(account, plan.path)}
     if _has(account, "function", plan.service, plan.name):
-        account.update_function(plan.service, plan.name, document)
+        cleared = _CLEARED_IN_FC2 if plan.service else _CLEARED
+        account.update_function(plan.service, plan.name, {**cleared, **document})
     else:
         account.create_function(plan.service, plan.name, document)
 

@@ -33,6 +33,7 @@ class Watcher:
         manifest: the file, if there is one.
         zips: packed code, by function; it is watched like a folder.
         reload: called when the manifest has changed.
+        settle: called when the account has.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class Watcher:
         manifest: Path | None,
         zips: Callable[[], Mapping[Function, Path]],
         reload: Callable[[], Awaitable[None]],
+        settle: Callable[[], None],
     ) -> None:
         self._account = account
         self._log = log
         self._manifest = manifest
         self._zips = zips
         self._reload = reload
+        self._settle = settle
 
     async def run(self) -> None:
         """Until cancelled, or until the host has no more watches to give."""
@@ -119,6 +122,7 @@ class Watcher:
                 "function.not_reloaded", service=service, function=name, reason=str(error)
             )
         else:
+            self._settle()
             self._log.info(
                 "function.reloaded", service=service, function=name, files=files, changes=len(seen)
             )

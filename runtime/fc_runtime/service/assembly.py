@@ -1,0 +1,147 @@
+"""The parts of the daemon, put together: what the command line decides goes in, an app comes out."""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fc_runtime.aio import AsyncRuntime
+from fc_runtime.outcome import Result
+from fc_runtime.pool.events import Log
+from fc_runtime.service import app as apps
+from fc_runtime.service.account import Account
+from fc_runtime.service.api import management_routes
+from fc_runtime.service.app import App, Asgi
+from fc_runtime.service.auth import Authenticator, Pending, Request
+from fc_runtime.service.deployment import Deployment
+from fc_runtime.service.gateway.bodies import Scope
+from fc_runtime.service.home import Home
+from fc_runtime.service.identity import RoleCredentials
+from fc_runtime.service.packages import Packages
+from fc_runtime.service.settings import Settings
+from fc_runtime.service.store import Store
+from fc_runtime.service.telemetry import Telemetry, Watched
+from fc_runtime.service.telemetry.telemetry import CLIENT_LEFT
+from fc_runtime.service.telemetry.tracing import Tracing, tracing_of
+
+
+class Assembly:
+    """
+    Use it in a ``with``: it opens the account's store, and closes it. `app` is started and
+    stopped, on its loop, through `start` and `stop`.
+
+    Args:
+        authenticator: None lets everybody in.
+        local_code: may the API name a folder of this machine as code?
+        role_credentials: see `RoleCredentials`.
+        heard: what a function wrote, of each call that wrote anything or failed.
+    Raises: StoreError, InvalidFunctionError.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        *,
+        authenticator: Authenticator | None,
+        local_code: bool,
+        role_credentials: Path | None,
+        isolation: str,
+        max_queue: int,
+        access_log: bool,
+        log: Log | None,
+        heard: Callable[[Deployment, Result], None] | None,
+    ) -> None:
+        self._closing = ExitStack()
+        credentials = RoleCredentials(file=role_credentials)
+        store = Store(home.database)
+        self._closing.callback(store.close)
+        self.account = Account(
+            store,
+            Packages(home.packages),
+            account_id=settings.account_id,
+            region=settings.region,
+            local_code=local_code,
+        )
+        runtime = AsyncRuntime(
+            isolation=isolation,
+            max_queue=max_queue,
+            max_event_bytes=settings.max_body_bytes,
+            region=settings.region,
+            account_id=settings.account_id,
+            log=log,
+        )
+        self.telemetry = Telemetry(runtime.stats)
+        self._tracing: Tracing | None = tracing_of(os.environ)
+        if self._tracing is not None:
+            self._closing.callback(self._tracing.close)
+        wrapped = access_log or self._tracing is not None
+        self.app: App = apps.build(
+            settings,
+            self.account,
+            runtime,
+            routes=lambda _app: [*self.telemetry.routes(), *management_routes(self.account)],
+            begin=None if authenticator is None else _begin(authenticator),
+            credentials_of=credentials.source,
+            watcher=_Counts(self.telemetry, answers=not wrapped),
+            around=self._watched(access_log=access_log) if wrapped else None,
+            heard=heard,
+        )
+
+    @property
+    def asgi(self) -> Asgi:
+        return self.app.asgi
+
+    async def start(self) -> None:
+        await self.app.start()
+        self.telemetry.ready = True
+
+    def drain(self) -> None:
+        self.telemetry.ready = False
+
+    async def stop(self, grace: float) -> None:
+        await self.app.stop(grace)
+
+    def _watched(self, *, access_log: bool) -> Callable[[Asgi], Asgi]:
+        def around(inner: Asgi) -> Asgi:
+            return Watched(inner, self.telemetry, access_log=access_log, tracing=self._tracing)
+
+        return around
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closing.close()
+
+
+class _Counts:
+    """`Telemetry` as the gateway's watcher. ``answers``: unless `Watched` counts them already."""
+
+    def __init__(self, telemetry: Telemetry, *, answers: bool) -> None:
+        self._telemetry = telemetry
+        self._answers = answers
+        self.invoked = telemetry.invoked
+
+    def answered(self, kind: str, status: int) -> None:
+        if self._answers:
+            self._telemetry.answered(kind, status)
+
+    def client_left(self) -> None:
+        self.answered("invoke", CLIENT_LEFT)
+
+
+def _begin(authenticator: Authenticator) -> Callable[[Scope], Pending]:
+    def begin(scope: Scope) -> Pending:
+        return authenticator.begin(
+            Request(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
+        )
+
+    return begin
