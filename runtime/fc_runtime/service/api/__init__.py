@@ -5,7 +5,7 @@ from typing import Final
 from starlette.routing import Route
 
 from fc_runtime.service.account import Account
-from fc_runtime.service.api import code, functions, services, versions
+from fc_runtime.service.api import code, extras, functions, services, versions
 from fc_runtime.service.api.operations import FC2, FC3, Operation
 from fc_runtime.service.api.routes import routes, unsupported
 
@@ -13,6 +13,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *functions.OPERATIONS,
     *services.OPERATIONS,
     *versions.OPERATIONS,
+    *extras.OPERATIONS,
 )
 
 
