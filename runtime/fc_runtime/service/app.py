@@ -40,7 +40,7 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 class App:
     """
-    ``App(…).asgi`` is what a server serves; `start` before, `stop` after, on its loop. As an ASGI
+    What a server serves is itself (or ``asgi``, the same); `start` before, `stop` after, on its loop. As an ASGI
     application it also does both itself, when told by the server (lifespan).
 
     Args:
@@ -70,7 +70,6 @@ class App:
         self.account = account
         self.runtime = runtime
         self.deployer = Deployer(account, runtime, settings, credentials_of)
-        self.asgi: Asgi = self._lifespan_or_request
         self._begin = begin
         self._watcher = watcher
         self._heard = heard
@@ -82,6 +81,10 @@ class App:
         self._lean: Lean | None = None
         self.presence: Presence | None = None
         self._settling: set[asyncio.Task[None]] = set()
+
+    @property
+    def asgi(self) -> Asgi:
+        return self
 
     async def start(self) -> None:
         """On the loop that will serve. What is to be kept warm is started in the background."""
@@ -129,7 +132,7 @@ class App:
 
     # -- requests ------------------------------------------------------------------------------
 
-    async def _lifespan_or_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
