@@ -154,11 +154,13 @@ def _chain() -> Callable[[], Credentials]:
         if not made:  # making it can fail too, if a profile is incomplete
             made.append(client.Client())
         found = made[0].get_credential()
+        if not (found.access_key_id and found.access_key_secret):
+            raise LookupError("what it found is no access key")
         # It renews what it keeps by itself, in good time, and does not say when that expires; so it
         # is asked for each invocation.
         return Credentials(
-            access_key_id=found.access_key_id or "",
-            access_key_secret=found.access_key_secret or "",
+            access_key_id=found.access_key_id,
+            access_key_secret=found.access_key_secret,
             security_token=found.security_token or "",
         )
 
