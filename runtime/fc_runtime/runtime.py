@@ -222,7 +222,7 @@ class Runtime:
                 elif grant is Leave.START:
                     serving = hold(core, request, start(request.pool), cold=True)
                 elif grant is Leave.MOVED:
-                    request.pool = core.pool(request.pool.function.name)
+                    request.pool = core.pool(request.pool.name)
                     continue
                 else:
                     return refusal(request, grant)
@@ -240,7 +240,7 @@ class Runtime:
                 serving.abandon()
                 raise
         raise OverloadedError(
-            f"{request.pool.function.name}: no instance would take it: {request.last_refusal}"
+            f"{request.pool.name}: no instance would take it: {request.last_refusal}"
         )
 
     def submit(
@@ -363,4 +363,4 @@ def refusal(request: Request, grant: Grant | Waiter | Leave) -> Result:
     """What to answer when there is no instance to be had. Raises RuntimeClosedError."""
     if isinstance(grant, Result):
         return request.same_failure(grant)
-    raise RuntimeClosedError(f"{request.pool.function.name}: closed or unregistered meanwhile")
+    raise RuntimeClosedError(f"{request.pool.name}: closed or unregistered meanwhile")

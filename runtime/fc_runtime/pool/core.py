@@ -20,6 +20,7 @@ from typing import Any, Final
 from fc_worker import messages as m
 
 from fc_runtime import code_package
+from fc_runtime.checks import positive_seconds
 from fc_runtime.credentials import Credentials, Renewing
 from fc_runtime.dispatch.exchange import Ids
 from fc_runtime.dispatch.placement import Placer
@@ -29,7 +30,7 @@ from fc_runtime.errors import (
     InvalidFunctionError,
     RuntimeClosedError,
 )
-from fc_runtime.function import Function, positive_seconds
+from fc_runtime.function import Function
 from fc_runtime.outcome import name_of_kind
 from fc_runtime.pool import nursery
 from fc_runtime.pool.endings import GONE_WITHIN_S, STUCK_S
@@ -107,11 +108,11 @@ class Core:
         pool = Pool(function, self._worker_config(function), self)
         with self._lock:
             self.check_open()
-            old = self._pools.get(function.name)
-            self._pools[function.name] = pool
-            self._renewing.pop(function.name, None)
+            old = self._pools.get(pool.name)
+            self._pools[pool.name] = pool
+            self._renewing.pop(pool.name, None)
             if callable(function.credentials):
-                self._renewing[function.name] = Renewing(function.credentials)
+                self._renewing[pool.name] = Renewing(function.credentials)
             if old is not None:
                 self._old_pools.add(old)
         was_warm = False
@@ -155,7 +156,7 @@ class Core:
     def credentials_of(self, function: Function) -> Credentials | None:
         if function.credentials is None or isinstance(function.credentials, Credentials):
             return function.credentials
-        renewing = self._renewing.get(function.name)
+        renewing = self._renewing.get(function.key)
         # None if the function was replaced or unregistered in this very moment.
         return renewing.get() if renewing is not None else function.credentials()
 
@@ -293,8 +294,13 @@ class Core:
             preload=tuple(function.preload),
             layers=tuple(str(layer) for layer in function.layers),
             max_response_bytes=self.max_response_bytes,
-            region=self._region,
-            account_id=self._account_id,
+            region=function.region or self._region,
+            account_id=function.account_id or self._account_id,
+            service=function.service,
+            qualifier=function.qualifier,
+            version_id=function.version_id,
+            log_project=function.log_project,
+            log_store=function.log_store,
         )
 
     def _code_folder(self, function: Function) -> Path:

@@ -136,7 +136,7 @@ class Endings:
         say(
             "instance.exited",
             cause=instance.stop_reason or "died",
-            function=instance.pool.function.name,
+            function=instance.pool.name,
             instance=instance.id,
             exit_code=None if ending is None else ending.code,
             swept=0 if ending is None else ending.swept,

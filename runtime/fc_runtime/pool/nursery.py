@@ -43,7 +43,7 @@ def start_instance(pool: "Pool") -> Instance:
             pool.roster.live.add(instance)
             pool.roster.asleep = False
         return instance
-    raise OverloadedError(f"{pool.function.name}: its zygote keeps dying")
+    raise OverloadedError(f"{pool.name}: its zygote keeps dying")
 
 
 def warm_up(pool: "Pool") -> tuple[Instance | None, Result | None]:
@@ -65,7 +65,7 @@ def warm_up(pool: "Pool") -> tuple[Instance | None, Result | None]:
         except Declined:
             continue
         return (serving.instance, None) if failure is None else (None, failure)
-    raise OverloadedError(f"{function.name}: no process would start")
+    raise OverloadedError(f"{pool.name}: no process would start")
 
 
 def warm(pool: "Pool", count: int) -> None:
@@ -83,7 +83,7 @@ def wait_until_warm(pool: "Pool", count: int, within_s: float) -> Result | None:
     Raises what kept one from being tried: OverloadedError, or what a credentials callable did.
     """
     until = time.monotonic() + within_s
-    name = pool.function.name
+    name = pool.name
     roster = pool.roster
     setbacks = roster.setbacks
     with roster.lock:
@@ -191,5 +191,5 @@ def _warm_one(pool: "Pool") -> None:
 
 def _say_not_started(pool: "Pool", error: Exception) -> None:
     pool.core.supervisor.log.warning(
-        "instance.not_started", function=pool.function.name, cause=type(error).__name__
+        "instance.not_started", function=pool.name, cause=type(error).__name__
     )

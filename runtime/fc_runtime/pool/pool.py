@@ -43,6 +43,7 @@ REQUEST_ID_BYTES: Final = 32  # of those made up by `Core.new_request_id`
 class Pool:
     def __init__(self, function: Function, config: WorkerConfig, core: "Core") -> None:
         self.function = function
+        self.name = function.key
         self.core = core
         self.memory_bytes = function.memory_mb * 1024 * 1024
         self.limits = Limits(
@@ -92,7 +93,7 @@ class Pool:
                 ):
                     self.counts.refused += 1
                     raise OverloadedError(
-                        f"{self.function.name}: {roster.serving} invocations running and "
+                        f"{self.name}: {roster.serving} invocations running and "
                         f"{len(roster.waiters)} waiting; raise max_instances or max_queue, or retry"
                     )
                 waiter = make_waiter()

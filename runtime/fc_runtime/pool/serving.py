@@ -75,7 +75,9 @@ class Serving:
         deadline_ns = started_ns + request.timeout_ns
         if cold:
             limit_ns = int(pool.function.initialization_timeout * 1e9)
-            exchange.ask_to_initialize({**request.headers, m.TIMEOUT_NS: limit_ns})
+            exchange.ask_to_initialize(
+                {**request.headers, m.TIMEOUT_NS: limit_ns, m.INSTANCE: instance.name}
+            )
             deadline_ns = started_ns + limit_ns
         elif not invocation:
             if core.placer.enabled and channel.pid is not None:
@@ -184,7 +186,7 @@ class Serving:
         if unheard:
             self._core.supervisor.log.debug(
                 "instance.initialized",
-                function=self.request.pool.function.name,
+                function=self.request.pool.name,
                 instance=self.instance.id,
                 log_bytes=len(unheard),
             )
@@ -271,7 +273,7 @@ class Serving:
         core.supervisor.endings.see_to(instance)
         core.supervisor.log.info(
             _EVENTS[ending],
-            function=function.name,
+            function=self.request.pool.name,
             request_id=self.request.request_id,
             instance=instance.id,
             duration_ms=round(result.duration_ms, 3),
@@ -325,11 +327,13 @@ class Serving:
             outcome=outcome,
             log=log,
             request_id=self.request.request_id,
-            function=self.request.pool.function.name,
+            function=self.request.pool.name,
             duration_ms=duration_ns / 1e6,
             init_duration_ms=None if init_ns is None else init_ns / 1e6,
             cold_start=self._cold,
             usage=usage,
+            instance_id=self.instance.name,
+            init_log_bytes=settle.init_log_bytes(call, len(log)) if self._cold else 0,
         )
 
 

@@ -212,7 +212,7 @@ class Supervisor:
                 instance.channel.adopt(message["pid"], pidfd)
                 self.log.debug(
                     "instance.started",
-                    function=instance.pool.function.name,
+                    function=instance.pool.name,
                     instance=instance.id,
                     pid=message["pid"],
                 )

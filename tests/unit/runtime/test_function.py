@@ -9,19 +9,22 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from fc_runtime.checks import (
+    MAX_ENVIRONMENT_BYTES,
+    MAX_LIST_BYTES,
+    MAX_TIMEOUT_S,
+    positive_seconds,
+)
 from fc_runtime.credentials import Credentials
 from fc_runtime.errors import InvalidFunctionError
 from fc_runtime.function import (
-    MAX_ENVIRONMENT_BYTES,
+    MAX_HOOK_S,
     MAX_IDLE_S,
-    MAX_LIST_BYTES,
     MAX_MEMORY_MB,
     MAX_PROCESSES,
     MAX_SCRATCH_MB,
-    MAX_TIMEOUT_S,
     MIN_MEMORY_MB,
     Function,
-    positive_seconds,
 )
 from hypothesis import given, strategies as st
 
@@ -78,6 +81,18 @@ def test_defaults_are_those_of_the_docstring(code: Path) -> None:
         "cpu": None,
         "scratch": "keep",
         "scratch_mb": 512,
+        "known_as": None,
+        "service": "",
+        "qualifier": "LATEST",
+        "version_id": "",
+        "region": "",
+        "account_id": "",
+        "log_project": "",
+        "log_store": "",
+        "pre_stop": None,
+        "pre_stop_timeout": 3.0,
+        "pre_freeze": None,
+        "pre_freeze_timeout": 3.0,
     } == {field.name: getattr(function, field.name) for field in dataclasses.fields(function)}
 
 
@@ -125,6 +140,15 @@ def test_defaults_are_those_of_the_docstring(code: Path) -> None:
         ("scratch", "host"),
         ("scratch_mb", 1),
         ("scratch_mb", MAX_SCRATCH_MB),
+        ("known_as", "a service$LATEST/a function, 函数"),
+        ("known_as", "x" * 512),
+        ("service", ""),
+        ("service", "服务"),
+        ("qualifier", "prod"),
+        ("pre_stop", "dir/main.bye"),
+        ("pre_stop_timeout", MAX_HOOK_S),
+        ("pre_freeze", "pkg.mod.sleep"),
+        ("pre_freeze_timeout", 1e-3),
     ],
 )
 def test_good_values_are_taken(code: Path, field: str, value: object) -> None:
@@ -187,6 +211,15 @@ BAD: list[tuple[str, object, str]] = [
     *(("cpu", value, "a number of CPUs") for value in ("1", True, [])),
     *(("scratch", value, "one of keep, empty, host") for value in ("", None, "tmp")),
     *(("scratch_mb", value, "from 1 to") for value in (0, MAX_SCRATCH_MB + 1)),
+    ("known_as", "", "a text, or None"),
+    *(("known_as", value, "a text") for value in (5, b"f", "a\0b", "\ud800")),
+    *(("known_as", value, "control character") for value in ("a\nb", "\x7f", "x" * 513)),
+    *(("service", value, "a text") for value in (None, 5, "\0")),
+    *((field, "a\nb", "control character") for field in ("qualifier", "version_id", "region")),
+    *((field, "a\rb", "control character") for field in ("account_id", "log_project", "log_store")),
+    *(("pre_stop", value, "there is no") for value in ("main.h", "json.dumps")),
+    *(("pre_freeze", value, "'module.function'") for value in ("", "index")),
+    *(("pre_stop_timeout", value, "at most 90") for value in (90.1, 0, math.inf)),
     *(("credentials", value, "a Credentials, or a callable") for value in ("key", ("i", "s"), 5)),
 ]
 
@@ -241,7 +274,7 @@ def test_a_bad_variable_is_named_and_its_value_is_not_shown(
 
 def test_layers_fit_one_datagram(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All their paths together have a limit: a worker is told of them in one message."""
-    monkeypatch.setattr("fc_runtime.function.MAX_LIST_BYTES", 2 * len(str(code)))
+    monkeypatch.setattr("fc_runtime.checks.MAX_LIST_BYTES", 2 * len(str(code)))
     Function(name="f", code=code, layers=[code] * 2)
 
     with pytest.raises(InvalidFunctionError, match="layers='…': at most"):
