@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from fc_runtime.service.account.code import OssReader
 from fc_runtime.service.packages import Packages
 from fc_runtime.service.store import Entry, Store, Transaction
 
@@ -40,6 +41,7 @@ class Ledger:
         account_id: in ARNs, and what functions are told.
         region: likewise.
         local_code: may a function's code be a folder of this machine (``{"folder": …}``)?
+        oss: reads an object of a bucket; None if there is no OSS within reach.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class Ledger:
         account_id: str,
         region: str,
         local_code: bool = False,
+        oss: OssReader | None = None,
     ) -> None:
         self.store = store
         self.packages = packages
         self.account_id = account_id
         self.region = region
         self.local_code = local_code
+        self.oss = oss
         self.base_url: str | None = None  # how the daemon is reached, once it is known
         self._revision = 0
         self._revision_lock = threading.Lock()

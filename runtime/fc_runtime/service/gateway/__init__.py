@@ -1,1 +1,1 @@
-"""Invocations over HTTP: the hot path. Raw ASGI, no framework."""
+"""What reaches functions over HTTP: invocations and HTTP triggers. The hot path, raw ASGI."""
