@@ -138,6 +138,7 @@ class Triggers:
         for trigger in await self._triggers(service, function):
             if trigger.name == name:
                 return Wanted(trigger, trigger.qualifier, f"/{path}", trigger.name)
+        await asyncio.to_thread(self._account.targets, service, function, LATEST)
         raise not_found("Trigger", name)
 
     async def _of_label(self, label: str, raw_path: str) -> Wanted:
@@ -168,7 +169,7 @@ class Triggers:
     async def _for_version(self, service: str, function: str, qualifier: str) -> Trigger | None:
         found = {trigger.qualifier: trigger for trigger in await self._triggers(service, function)}
         trigger = found.get(qualifier) or found.get(LATEST)
-        if trigger is None:  # says so if it is the function that is not there
+        if trigger is None:  # if it is the function that is not there, this says so
             await asyncio.to_thread(self._account.targets, service, function, qualifier)
         return trigger
 

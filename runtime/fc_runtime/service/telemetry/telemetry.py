@@ -28,6 +28,7 @@ BUCKETS_S: Final = (
 )
 KINDS: Final = ("invoke", "http", "api", "health")
 CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
+CLIENT_LEFT: Final = 499  # as FC counts a client that left before the answer
 
 
 class Telemetry:
@@ -57,7 +58,7 @@ class Telemetry:
         self._observers: dict[str, tuple[Callable[[float], None], Callable[[float], None]]] = {}
         requests = Counter(
             f"{PREFIX}http_requests",
-            "Requests answered, by kind and class of status.",
+            "Requests by kind and class of status; 499: the client left before the answer.",
             ("kind", "class"),
             registry=self.registry,
         )
@@ -66,11 +67,7 @@ class Telemetry:
             for kind in KINDS
             for status, name in enumerate(CLASSES, 1)
         }
-        self._left = Counter(
-            f"{PREFIX}clients_gone",
-            "Requests whose client left before the answer.",
-            registry=self.registry,
-        )
+        self._left = {kind: requests.labels(kind, str(CLIENT_LEFT)) for kind in KINDS}
         Gauge(f"{PREFIX}ready", "1 while requests are taken.", registry=self.registry).set_function(
             lambda: float(self.ready)
         )
@@ -92,11 +89,11 @@ class Telemetry:
         observers[1](max(0.0, elapsed_ms - handler_ms - (result.init_duration_ms or 0.0)) / 1000)
 
     def answered(self, kind: str, status: int) -> None:
-        """A request has been answered; *kind* is one of `KINDS`."""
-        self._requests[kind, status // 100].inc()
-
-    def client_left(self) -> None:
-        self._left.inc()
+        """A request has been answered; *kind* is one of `KINDS`. 499: its client had left."""
+        if status == CLIENT_LEFT:
+            self._left[kind].inc()
+        else:
+            self._requests[kind, status // 100].inc()
 
     def routes(self) -> list[Route]:
         return [

@@ -12,13 +12,13 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fc_runtime.service.telemetry.telemetry import Telemetry
+from fc_runtime.service.telemetry.telemetry import CLIENT_LEFT, Telemetry
 from fc_runtime.service.telemetry.tracing import Tracing
 
 KIND: Final = "fc.kind"
 FUNCTION: Final = "fc.function"
 REQUEST_ID: Final = "fc.request_id"
-CLIENT_LEFT: Final = 499  # in the log only: there was nobody to answer
+BROKEN: Final = 500  # an application raised: the server answers that itself
 _HEALTH: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _log = structlog.get_logger("fc_runtime.access")
 
@@ -49,22 +49,22 @@ class Watched:
         started = perf_counter()
         seen = _Seen(send)
         span = None if self._tracing is None else self._tracing.start(scope)
+        unanswered = BROKEN
         try:
             await self._app(scope, receive, seen.send)
+            unanswered = CLIENT_LEFT
         finally:
             kind = kind_of(scope)
-            if seen.status:
-                self._telemetry.answered(kind, seen.status)
-            else:
-                self._telemetry.client_left()
+            status = seen.status or unanswered
+            self._telemetry.answered(kind, status)
             if span is not None:
-                span.end(scope, kind, seen.status or CLIENT_LEFT)
+                span.end(scope, kind, status)
             if self._access_log and kind != "health":
                 _log.info(
                     "request.answered",
                     method=scope["method"],
                     path=scope["path"],
-                    status=seen.status or CLIENT_LEFT,
+                    status=status,
                     duration_ms=round((perf_counter() - started) * 1000, 3),
                     request_id=scope.get(REQUEST_ID),
                     function=scope.get(FUNCTION),

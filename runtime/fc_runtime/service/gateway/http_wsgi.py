@@ -1,0 +1,37 @@
+"""
+How a function of FC2 is called over HTTP: as a WSGI application (spec 4.A).
+
+Here the request becomes what the worker makes an ``environ`` of. Decided, where FC does not say:
+text in it is what PEP 3333 wants, bytes as Latin-1, so that Flask and Django read paths and headers
+that are not ASCII; and the path is decoded, as theirs are.
+"""
+
+from fc_runtime.http import HttpRequest, HttpResponse
+from fc_runtime.service.gateway.http_answer import Answer
+from fc_runtime.service.gateway.http_call import HttpCall
+from fc_runtime.service.gateway.http_event import canonical
+
+
+def request_of(call: HttpCall) -> HttpRequest:
+    queries: dict[str, list[str]] = {}
+    for name, value in call.queries():
+        queries.setdefault(name, []).append(value)
+    headers: dict[str, list[str]] = {}
+    for key, content in call.headers:
+        headers.setdefault(canonical(key), []).append(content.decode("latin-1"))
+    return HttpRequest(
+        method=call.method,
+        path=call.path_bytes.decode("latin-1"),
+        request_uri=call.request_uri,
+        client_ip=call.client_ip,
+        host=call.host,
+        queries=queries,
+        headers=headers,
+    )
+
+
+def answer_of(response: HttpResponse | None, payload: bytes) -> Answer:
+    """One that never called ``start_response`` gets the defaults: 200, and no type (inferred)."""
+    if response is None:
+        return Answer(200, [], payload)
+    return Answer(response.status, list(response.headers), payload)
