@@ -110,7 +110,9 @@ class Result:
 
     ``payload`` is what the handler returned, by FC's rules (spec 1.3 to 1.6); on failure it is
     the error body that FC would answer (spec 5.A, 5.B). ``log`` is what handler, loggers and
-    child processes wrote, in order. ``init_duration_ms`` is None unless this was a cold start.
+    child processes wrote, in order; its first ``init_log_bytes`` are of import and initializer.
+    ``init_duration_ms`` is None unless this was a cold start. ``instance_id`` is what the handler
+    sees as ``FC_INSTANCE_ID``.
     """
 
     payload: bytes
@@ -122,6 +124,8 @@ class Result:
     init_duration_ms: float | None
     cold_start: bool
     usage: Usage
+    instance_id: str = ""
+    init_log_bytes: int = 0
 
     @property
     def ok(self) -> bool:

@@ -75,9 +75,6 @@ def work(
     for name in preload if not refusal else ():
         with suppress(Exception, SystemExit):  # the handler's own import tells what is wrong
             importlib.import_module(name)
-    os.environ["FC_INSTANCE_ID"] = (
-        f"c-{int(time.time()):08x}-{os.urandom(4).hex()}-{os.urandom(6).hex()}"
-    )
     serve.watch_deadlines(stack_fd)
     serve.Worker(config, request_fd, response_fd, refusal).run()
 

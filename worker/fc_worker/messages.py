@@ -63,8 +63,10 @@ REQUEST_ID: Final = "r"
 CREDENTIALS: Final = "c"  # [access_key_id, access_key_secret, security_token], absent without
 TIMEOUT_NS: Final = "t"  # of the handler, counted from the moment it starts
 RETRY_COUNT: Final = "n"
+INSTANCE: Final = "i"  # FC_INSTANCE_ID, told once, with INITIALIZE
 RUN_NS: Final = "rn"  # what the handler took, by the worker's clock
 INIT_NS: Final = "ns"  # what import and initializer took, by the worker's clock
+INIT_LOG: Final = "il"  # bytes that import and initializer wrote to the log
 
 STATUS: Final = "s"  # one of the STATUS_ values below
 ERROR_TYPE: Final = "et"

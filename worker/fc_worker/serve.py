@@ -15,16 +15,14 @@ that the supervisor can give that one to another instance.
 import _thread
 import faulthandler
 import gc
-import logging
 import os
 import resource
-import signal
 import time
 from contextlib import suppress
 from types import CoroutineType
 from typing import Any, Final, Never
 
-from fc_worker import capture, messages as m, respond, tree, wire
+from fc_worker import capture, failures, messages as m, respond, tree, wire
 from fc_worker.context import ContextFactory
 from fc_worker.load import Loader, LoadError
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
@@ -40,7 +38,6 @@ GROWTH_EVERY: Final = 8  # quick answers; slow ones are looked at anyway
 _INVOKE: Final = int(Kind.INVOKE)
 _RESULT: Final = int(Kind.RESULT)
 _count_threads: Final = _thread._count  # noqa: SLF001 (besides the main one; no lock is taken)
-_NOT_THE_HANDLERS: Final = (__file__, f"{os.path.dirname(os.__file__)}/asyncio/")
 _CREDENTIAL_NAMES: Final = (
     ("ALIBABA_CLOUD_ACCESS_KEY_ID", "accessKeyID"),
     ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "accessKeySecret"),
@@ -100,6 +97,7 @@ class Worker:
         headers = frame.headers
         self._adopt_credentials(headers.get(m.CREDENTIALS))
         capture.set_request_id(headers[m.REQUEST_ID])
+        os.environ["FC_INSTANCE_ID"] = headers[m.INSTANCE]
         body = b""
         answer: dict[str, Any] = {m.STATUS: m.STATUS_RETURNED}
         if self._refusal is not None:
@@ -114,13 +112,6 @@ class Worker:
                     deadline_ns=started + headers[m.TIMEOUT_NS],
                 )
                 self._finish(initializer(context))  # an async one is awaited; the value is ignored
-        except LoadError as error:
-            # As a dict, and without a traceback (spec 5.A).
-            _log_failure(str(error.details()))
-            body = error.body()
-            answer = _failed(
-                m.STATUS_RAISED, error.error_type, error.error_message, error.traceback
-            )
         except Exception as error:  # noqa: BLE001 (whatever user code raises is its answer)
             answer, body = self._raised(error)
         except BaseException as error:  # noqa: BLE001
@@ -129,6 +120,7 @@ class Worker:
             os._exit(0)
         answer[m.INIT_NS] = time.monotonic_ns() - started
         if answer[m.STATUS] == m.STATUS_RETURNED:
+            answer[m.INIT_LOG] = _written()
             self._baseline = Baseline(self._config.code, self._config.memory_mb * MiB)
             gc.freeze()
         user_us, system_us, answer[m.PEAK_RSS] = _used(resource.RUSAGE_SELF)
@@ -218,26 +210,31 @@ class Worker:
             body = value if type(value) is bytes else respond.encode(value)
         except Exception as error:  # noqa: BLE001 (to_json and repr are user code too)
             failure = respond.failure_of(error, skip=0)  # spec 1.6: with the runtime's frames
-            _log_failure(failure.body.decode())
-            return _failed(m.STATUS_REJECTED, *failure[:2], failure.traceback), failure.body
+            failures.log_failure(failure.body.decode())
+            return failures.failed(m.STATUS_REJECTED, *failure[:2], failure.traceback), failure.body
         if len(body) > self._most:
             message = f"the result has {len(body)} bytes, more than the limit of {self._most} bytes"
             refusal = respond.platform_body(message)
-            return _failed(m.STATUS_REJECTED, "ResponseTooLarge", message, ""), refusal
+            return failures.failed(m.STATUS_REJECTED, "ResponseTooLarge", message, ""), refusal
         return {m.STATUS: m.STATUS_RETURNED}, body
 
     def _raised(self, error: Exception) -> tuple[dict[str, Any], bytes]:
-        failure = respond.failure_of(error, skip=_frames_above_the_handler(error))
-        _log_failure(failure.body.decode())  # spec 6.2
-        return _failed(m.STATUS_RAISED, *failure[:2], failure.traceback), failure.body
+        if type(error) is LoadError:
+            failures.log_failure(str(error.details()))  # as a dict, without a traceback: 5.A
+            return failures.failed(
+                m.STATUS_RAISED, error.error_type, error.error_message, error.traceback
+            ), error.body()
+        failure = respond.failure_of(error, skip=failures.frames_above_the_handler(error))
+        failures.log_failure(failure.body.decode())  # spec 6.2
+        return failures.failed(m.STATUS_RAISED, *failure[:2], failure.traceback), failure.body
 
     def _exit(self, frame: Frame, error: BaseException, kind: Kind) -> Never:
         """SystemExit and its like end the process, as they do in FC, but say so first."""
-        code = _exit_code(error)
+        code = failures.exit_code(error)
         if not self._original:
             os._exit(code)
-        failure = respond.failure_of(error, skip=_frames_above_the_handler(error))
-        answer = _failed(m.STATUS_EXITING, *failure[:2], failure.traceback)
+        failure = respond.failure_of(error, skip=failures.frames_above_the_handler(error))
+        answer = failures.failed(m.STATUS_EXITING, *failure[:2], failure.traceback)
         answer[m.EXIT_CODE] = code
         answer[m.PEAK_RSS] = _used(resource.RUSAGE_SELF)[2]
         self._send(kind, frame.invocation, answer, b"")
@@ -313,7 +310,7 @@ class Worker:
 
     def _refuse(self, frame: Frame, refusal: SandboxError) -> Never:
         """Nothing of the function's has run: it is not sandboxed."""
-        answer = _failed(m.STATUS_EXITING, "SandboxError", str(refusal), "")
+        answer = failures.failed(m.STATUS_EXITING, "SandboxError", str(refusal), "")
         if refusal.transient:
             answer = {m.STATUS: m.STATUS_DECLINED, m.UNCLEAN: f"no room: {refusal}"}
         answer[m.EXIT_CODE] = FAILED_EXIT_CODE
@@ -342,47 +339,12 @@ def _used(who: int) -> tuple[int, int, int]:
     return int(usage.ru_utime * 1e6), int(usage.ru_stime * 1e6), usage.ru_maxrss * 1024
 
 
-def _exit_code(error: BaseException) -> int:
-    """What the interpreter would end with; asked of the base classes, for *error* may lie."""
-    kind = type(error)
-    if issubclass(kind, SystemExit):
-        code = _code_of(error)
-        return int.__and__(code, 0xFF) if issubclass(type(code), int) else int(code is not None)
-    return 128 + signal.SIGINT if issubclass(kind, KeyboardInterrupt) else 1
-
-
-_code_of: Final = SystemExit.__dict__["code"].__get__
-
-
-def _frames_above_the_handler(error: BaseException) -> int:
-    """How many frames at the top of its traceback are ours, or the event loop's."""
-    count = 0
-    step = respond.traceback_of(error)
-    while step is not None and step.tb_frame.f_code.co_filename.startswith(_NOT_THE_HANDLERS):
-        count += 1
-        step = step.tb_next
-    return count
-
-
-def _failed(status: int, error_type: str, message: str, traceback: str) -> dict[str, Any]:
-    return {
-        m.STATUS: status,
-        m.ERROR_TYPE: error_type,
-        m.ERROR_MESSAGE: message,
-        m.TRACEBACK: traceback,
-    }
-
-
-def _log_failure(text: str) -> None:
-    """
-    FC logs the error body at ERROR before it answers with it (spec 6.2). Logging is the handler's
-    to break: then the bare text stands there.
-    """
+def _written() -> int:
+    """Bytes in the log so far; 0 if that cannot be told."""
     try:
-        logging.getLogger().error(text)
-    except BaseException:  # noqa: BLE001 (a filter may even exit; the answer has to leave)
-        with suppress(OSError):
-            os.write(1, f"{text}\n".encode())
+        return os.fstat(1).st_size
+    except OSError:
+        return 0
 
 
 def watch_crashes() -> None:

@@ -22,6 +22,7 @@ _NUMBER_FIELDS: Final = frozenset(
         m.STATUS,
         m.RUN_NS,
         m.INIT_NS,
+        m.INIT_LOG,
         m.EXIT_CODE,
         m.USER_US,
         m.SYSTEM_US,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from fc_worker import messages as m
 
 from fc_runtime.dispatch.call import Call
-from fc_runtime.dispatch.watch import Ending
+from fc_runtime.dispatch.watch import LOG_BYTES, Ending
 from fc_runtime.outcome import (
     RETURNED,
     Crashed,
@@ -61,6 +61,17 @@ def answered(call: Call) -> tuple[Outcome, bytes]:
     if status == m.STATUS_REJECTED:
         return ResponseRejected(error_type, message, traceback), frame.body
     return Raised(error_type, message, traceback), frame.body
+
+
+def init_log_bytes(call: Call, size: int) -> int:
+    """How much of a cold start's log, of *size* bytes, is of import and initializer."""
+    ready = call.exchange.ready
+    if ready is None or ready.headers[m.STATUS] != m.STATUS_RETURNED:
+        return size  # it did not get further than that
+    told: int = ready.headers.get(m.INIT_LOG, 0)
+    if call.log_was_cut or size > 2 * LOG_BYTES:
+        told = min(told, LOG_BYTES)  # what follows has been cut out
+    return min(told, size)
 
 
 def failed(

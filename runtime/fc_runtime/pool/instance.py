@@ -60,6 +60,7 @@ class Instance:
         "invocations",
         "log_fd",
         "may_write_late",
+        "name",
         "peak_bytes",
         "pool",
         "scratch",
@@ -71,6 +72,7 @@ class Instance:
 
     def __init__(self, number: int, pool: "Pool", zygote: "Zygote", max_body: int) -> None:
         self.id = number
+        self.name = f"c-{int(time.time()):08x}-{os.urandom(4).hex()}-{os.urandom(6).hex()}"  # 6.9
         self.pool = pool
         self.zygote = zygote
         self.state = State.STARTING

@@ -75,7 +75,9 @@ class Serving:
         deadline_ns = started_ns + request.timeout_ns
         if cold:
             limit_ns = int(pool.function.initialization_timeout * 1e9)
-            exchange.ask_to_initialize({**request.headers, m.TIMEOUT_NS: limit_ns})
+            exchange.ask_to_initialize(
+                {**request.headers, m.TIMEOUT_NS: limit_ns, m.INSTANCE: instance.name}
+            )
             deadline_ns = started_ns + limit_ns
         elif not invocation:
             if core.placer.enabled and channel.pid is not None:
@@ -330,6 +332,8 @@ class Serving:
             init_duration_ms=None if init_ns is None else init_ns / 1e6,
             cold_start=self._cold,
             usage=usage,
+            instance_id=self.instance.name,
+            init_log_bytes=settle.init_log_bytes(call, len(log)) if self._cold else 0,
         )
 
 

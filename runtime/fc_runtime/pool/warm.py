@@ -106,6 +106,7 @@ def _carry(
                 None,
                 False,
                 Usage(microseconds / 1e6, 0.0, instance.peak_bytes),
+                instance.name,
             )
             pool.counts.add(RETURNED, cold=False)
             pool.release(instance)
