@@ -9,13 +9,12 @@ that was not.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 from fc_runtime.aio import AsyncRuntime
 from fc_runtime.errors import InvalidFunctionError
-from fc_runtime.function import MAX_IDLE_S, Function
+from fc_runtime.function import MAX_HOOK_S, MAX_IDLE_S, Function
 from fc_runtime.outcome import Result
 from fc_runtime.pool import nursery
 from fc_runtime.service.custom.settings import DEFAULT_HANDLER, CustomSettings
@@ -23,7 +22,6 @@ from fc_runtime.service.custom.style import takes_wsgi
 from fc_runtime.service.custom.told import Told
 
 NAMELESS: Final = "function"  # outside of FC nobody has to give it a name
-_OF_THE_CORE: Final = frozenset(entry.name for entry in fields(Function))
 
 
 class Deployment:
@@ -97,12 +95,15 @@ class Deployment:
             "log_project": told.log_project,
             "log_store": told.log_store,
             "pre_stop": first("pre_stop") or None,
+            "pre_stop_timeout": MAX_HOOK_S,  # the platform knows the function's own, and waits no
+            "pre_freeze": first("pre_freeze") or None,  # longer than that
+            "pre_freeze_timeout": MAX_HOOK_S,
         }
         for name in ("timeout", "initialization_timeout", "memory_mb"):
             value = first(name)
             if value:
                 options[name] = value
-        return Function(**{name: value for name, value in options.items() if name in _OF_THE_CORE})
+        return Function(**options)
 
     def _takes_wsgi(self, function: Function) -> bool:
         style = self._settings.http

@@ -13,7 +13,7 @@ import select
 import threading
 from typing import Final
 
-from fc_runtime.outcome import Raised, ResponseRejected, Result, describe
+from fc_runtime.outcome import InitializationFailed, Raised, ResponseRejected, Result, describe
 
 STDOUT: Final = 1
 INVOKE: Final = "Invoke"
@@ -73,8 +73,11 @@ def error_suffix(result: Result) -> str:
     """What the End line says of a failure, as FC does (spec 5.B, 6.2); empty if there is none."""
     if result.ok:
         return ""
-    if isinstance(result.outcome, Raised | ResponseRejected):
+    outcome = result.outcome
+    if isinstance(outcome, InitializationFailed):
+        outcome = outcome.cause
+    if isinstance(outcome, Raised | ResponseRejected):
         return "Unhandled function error"
     body = json.loads(result.payload)  # made by us, for every outcome
     message = body.get("errorMessage") if isinstance(body, dict) else None
-    return " ".join(str(message or describe(result.outcome)).split())
+    return " ".join(str(message or describe(outcome)).split())
