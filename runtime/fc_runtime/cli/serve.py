@@ -17,9 +17,9 @@ from fc_runtime.errors import InvalidFunctionError
 from fc_runtime.pool.events import Log
 
 WHAT_IT_SAYS: Final = (
-    "Standard output gets one line, http://HOST:PORT, as soon as connections are accepted; all else "
-    "is on standard error. SIGTERM or Ctrl-C: nothing new is accepted, what is under way may end; a "
-    "second Ctrl-C ends it at once. SIGHUP: the manifest is read again."
+    "Standard output gets one line, http://HOST:PORT, as soon as connections are accepted; all "
+    "else is on standard error. SIGTERM or Ctrl-C: nothing new is accepted, what is under way may "
+    "end; a second Ctrl-C ends it at once. SIGHUP: the manifest is read again."
 )
 MEANINGS: Final = {
     Exit.RETURNED: "told to stop, and all that was under way has ended or had its grace",
@@ -83,7 +83,15 @@ def serve(
             from fc_runtime.cli import serving  # noqa: PLC0415 (a web server, a database)
 
             asked = these.Asked(
-                one=_one(code, handler, name, initializer, timeout, memory, env),
+                one=_one(
+                    code=code,
+                    handler=handler,
+                    name=name,
+                    initializer=initializer,
+                    timeout=timeout,
+                    memory=memory,
+                    env=env,
+                ),
                 folder=folder,
                 template=template,
                 watch=watch,
@@ -120,6 +128,7 @@ def serve(
 
 
 def _one(
+    *,
     code: Path | None,
     handler: str | None,
     name: str | None,

@@ -16,7 +16,7 @@ _SHOWN: Final = "What is shown"
 Folder: TypeAlias = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FOLDER]",
+        metavar="FOLDER",
         show_default=False,
         help="A project: its s.yaml or s.yml says which functions. The current folder by default.",
     ),
@@ -116,9 +116,7 @@ Host: TypeAlias = Annotated[
 ]
 Port: TypeAlias = Annotated[
     int,
-    typer.Option(
-        min=0, max=65535, metavar="N", help="0 takes a free one.", rich_help_panel=_WHERE
-    ),
+    typer.Option(min=0, max=65535, metavar="N", help="0 takes a free one.", rich_help_panel=_WHERE),
 ]
 DataDir: TypeAlias = Annotated[
     Path | None,
@@ -179,9 +177,7 @@ RoleCredentials: TypeAlias = Annotated[
 
 MaxInstances: TypeAlias = Annotated[
     int,
-    typer.Option(
-        min=1, max=10_000, metavar="N", help="Of one function.", rich_help_panel=_BOUNDS
-    ),
+    typer.Option(min=1, max=10_000, metavar="N", help="Of one function.", rich_help_panel=_BOUNDS),
 ]
 MaxQueue: TypeAlias = Annotated[
     int,

@@ -171,9 +171,7 @@ class Serving:
 
     def _zips(self) -> dict[tuple[str, str], Path]:
         functions = () if self._manifest is None else self._manifest.functions
-        return {
-            (plan.service, plan.name): plan.path for plan in functions if plan.path.is_file()
-        }
+        return {(plan.service, plan.name): plan.path for plan in functions if plan.path.is_file()}
 
 
 def _manifest_file(asked: Asked) -> Path | None:
@@ -241,9 +239,7 @@ def _keys(asked: Asked, where: Home) -> announcing.Keys:
 
 
 def _heard(deployment: Deployment, result: Result) -> None:
-    output.tell(
-        framed(result, initializes=deployment.initializes, memory_mb=deployment.memory_mb)
-    )
+    output.tell(framed(result, initializes=deployment.initializes, memory_mb=deployment.memory_mb))
 
 
 def _fail(code: Exit, message: str) -> Exit:

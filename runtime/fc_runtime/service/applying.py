@@ -43,7 +43,11 @@ def apply(manifest: Manifest, account: Account, before: Manifest | None = None) 
     for service in manifest.services:
         with _refusal(manifest, f"service {service.name}"):
             _put_service(account, service)
+    # Made anew, a function would lose its warm instances. A zip may have another content.
+    same = [] if before is None else [plan for plan in before.functions if plan.path.is_dir()]
     for function in manifest.functions:
+        if function in same:
+            continue
         with _refusal(manifest, f"function {function.spoken}"):
             _put_function(account, function)
     for trigger in manifest.triggers:

@@ -1,4 +1,4 @@
-"""The parts of the daemon, put together: what the command line decides goes in, an app comes out."""
+"""The daemon, put together: what the command line decides goes in, an app comes out."""
 
 import os
 from collections.abc import Callable

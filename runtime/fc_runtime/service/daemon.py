@@ -14,21 +14,16 @@ import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-import uvicorn
 import uvloop
 
 from fc_runtime.pool.events import Log
 from fc_runtime.service import notify
-from fc_runtime.service.guarded import GuardedProtocol, Limits, guarded
-from fc_runtime.service.listening import BACKLOG
-
-KEEP_ALIVE_S: Final = 75  # longer than clients and proxies keep one, so that they close first
-TICKS_A_SECOND: Final = 10  # uvicorn's own
+from fc_runtime.service.guarded import Limits
+from fc_runtime.service.server import Server
 
 
 class App(Protocol):
@@ -50,25 +45,6 @@ class App(Protocol):
 class Ended(Enum):
     DRAINED = "drained"
     AT_ONCE = "at once"  # by a second Ctrl-C
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's, without its signal handlers, and with an eye on the connections."""
-
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
-        return nullcontext()
-
-    async def on_tick(self, counter: int) -> bool:
-        if counter % TICKS_A_SECOND == 0:
-            now = monotonic()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, GuardedProtocol):
-                    connection.check(now)
-        return await super().on_tick(counter)
-
-    def end_tasks(self) -> None:
-        for task in list(self.server_state.tasks):
-            task.cancel()
 
 
 class Daemon:
@@ -111,7 +87,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGTERM, self._stop)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-        server = _Server(self._config())
+        server = Server(self._app.asgi, self._limits)
         await self._app.start()
         try:
             serving = loop.create_task(server.serve([self._sock]))
@@ -130,23 +106,6 @@ class Daemon:
             await asyncio.gather(*self._background, return_exceptions=True)
         return Ended.AT_ONCE if self._at_once.is_set() else Ended.DRAINED
 
-    def _config(self) -> uvicorn.Config:
-        return uvicorn.Config(
-            self._app.asgi,
-            http=guarded(self._limits),
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=True,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=None,  # `_drain` sees to that
-            backlog=BACKLOG,
-        )
-
     async def _until_told(self, serving: asyncio.Task[None]) -> None:
         """
         Accepting as soon as the loop gets to it: the socket listens already, so a connection made
@@ -162,7 +121,7 @@ class Daemon:
         finally:
             told.cancel()
 
-    async def _drain(self, server: _Server, serving: asyncio.Task[None]) -> None:
+    async def _drain(self, server: Server, serving: asyncio.Task[None]) -> None:
         notify.stopping()
         self._app.drain()
         for task in list(self._background):
