@@ -10,14 +10,16 @@ standard error. Nothing of it is undone by hand: each step is left again as it w
 import asyncio
 import os
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from fc_runtime.aio import AsyncRuntime
 from fc_runtime.cli import announcing, output, sources
 from fc_runtime.cli.exits import Exit
 from fc_runtime.cli.serve_options import Asked, OneFunction
 from fc_runtime.errors import InvalidFunctionError
+from fc_runtime.function import SANDBOXES, Function
 from fc_runtime.outcome import Result
 from fc_runtime.pool.events import SILENCE, Log
 from fc_runtime.service import daemon, home, listening, manifest as manifests
@@ -28,6 +30,7 @@ from fc_runtime.service.auth.keys import ENVIRONMENT_NAME
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.gateway.tail import framed
 from fc_runtime.service.home import Home, HomeError
+from fc_runtime.service.identity import RoleCredentials
 from fc_runtime.service.listening import ListenError
 from fc_runtime.service.manifest import FunctionPlan, Manifest, ManifestError
 from fc_runtime.service.settings import Settings
@@ -44,7 +47,7 @@ def serve(asked: Asked, log: Log | None) -> Exit:
     except (ManifestError, sources.SourceError) as error:
         return _fail(Exit.USAGE, str(error))
     except InvalidFunctionError as error:
-        return _fail(Exit.USAGE, f"--{error.field.replace('_', '-')} {error.value}: {error.mend}")
+        return _fail(Exit.USAGE, f"{_option(error.field)} {error.value}: {error.mend}")
     except ListenError as error:
         return _fail(Exit.UNAVAILABLE, str(error))
     except BrokenPipeError:
@@ -62,20 +65,29 @@ def _serve(asked: Asked, log: Log | None) -> Exit:
         max_instances=asked.max_instances,
         sandbox=asked.sandbox,
     )
+    _check_word("sandbox", asked.sandbox, SANDBOXES)
+    credentials = RoleCredentials(file=asked.role_credentials)
+    given = _given_keys(asked) if asked.auth else None
+    runtime = AsyncRuntime(
+        isolation=asked.isolation,
+        max_queue=asked.max_queue,
+        max_event_bytes=settings.max_body_bytes,
+        region=settings.region,
+        account_id=settings.account_id,
+        log=log,
+    )
     with listening.listen(asked.host, asked.port) as sock, Home(_folder(asked, manifest)) as where:
-        keys = _keys(asked, where) if asked.auth else None
+        keys = (given or _own_keys(where)) if asked.auth else None
         assembly = Assembly(
             where,
             settings,
+            runtime=runtime,
+            credentials=credentials,
             authenticator=None
             if keys is None
             else Authenticator(keys.keys, account=asked.account_id),
             local_code=asked.local_code,
-            role_credentials=asked.role_credentials,
-            isolation=asked.isolation,
-            max_queue=asked.max_queue,
             access_log=asked.access_log,
-            log=log,
             heard=_heard if asked.function_log else None,
         )
         with assembly:
@@ -194,12 +206,21 @@ def _of_one(one: OneFunction) -> Manifest:
         raise sources.SourceError(f"--code {one.code}: there is no {path}")
     kind = "folder" if path.is_dir() else "zip"
     name = sources.name_from(str(one.code)) if one.name is None else one.name
+    function = Function(  # which says what is wrong with it
+        name=name,
+        code=path,
+        handler=one.handler or "index.handler",
+        initializer=one.initializer,
+        timeout=3 if one.timeout is None else one.timeout,
+        memory_mb=512 if one.memory is None else one.memory,
+        environment=sources.environment(one.env),
+    )
     document: dict[str, Any] = {
         "runtime": announcing.RUNTIME,
-        "handler": one.handler or "index.handler",
-        "timeout": 3 if one.timeout is None else one.timeout,
-        "memorySize": 512 if one.memory is None else one.memory,
-        "environmentVariables": sources.environment(one.env),
+        "handler": function.handler,
+        "timeout": int(function.timeout),
+        "memorySize": function.memory_mb,
+        "environmentVariables": dict(function.environment),
         "code": {kind: str(path.resolve())},
     }
     if one.initializer is not None:
@@ -217,11 +238,8 @@ def _folder(asked: Asked, manifest: Manifest | None) -> Path | None:
     return home.of_the_user(os.environ) if manifest is None else None
 
 
-def _keys(asked: Asked, where: Home) -> announcing.Keys:
-    """
-    Those that were given. If there are none, on an address that only this machine reaches: a pair
-    of the daemon's own, for whoever can read its folder.
-    """
+def _given_keys(asked: Asked) -> announcing.Keys | None:
+    """None if there are none, which is fine on an address that only this machine reaches."""
     first = os.environ.get(ENVIRONMENT_NAME, "").lstrip(", ").partition(":")[0]
     keys = AccessKeys.load(os.environ, asked.access_keys)
     if keys:
@@ -234,8 +252,25 @@ def _keys(asked: Asked, where: Home) -> announcing.Keys:
             f"--host {asked.host}: other machines reach it, so it needs keys: set "
             f"{ENVIRONMENT_NAME} to id:secret, or name a file with --access-keys"
         )
-    own = where.make_keys()
-    return announcing.Keys(AccessKeys.load({}, own), announcing.first_id(own), own)
+    return None
+
+
+def _own_keys(where: Home) -> announcing.Keys:
+    """For whoever can read the daemon's folder."""
+    file = where.make_keys()
+    return announcing.Keys(AccessKeys.load({}, file), announcing.first_id(file), file)
+
+
+def _option(field: str) -> str:
+    """The option that sets *field*."""
+    if field.startswith("environment"):
+        return f"--env{field.removeprefix('environment')}"
+    return "--memory" if field == "memory_mb" else f"--{field.replace('_', '-')}"
+
+
+def _check_word(name: str, value: str, words: Sequence[str]) -> None:
+    if value not in words:
+        raise InvalidFunctionError(name, value, f"one of {', '.join(words)}")
 
 
 def _heard(deployment: Deployment, result: Result) -> None:

@@ -3,13 +3,11 @@
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from fc_runtime.aio import AsyncRuntime
 from fc_runtime.outcome import Result
-from fc_runtime.pool.events import Log
 from fc_runtime.service import app as apps
 from fc_runtime.service.account import Account
 from fc_runtime.service.api import management_routes
@@ -33,11 +31,12 @@ class Assembly:
     stopped, on its loop, through `start` and `stop`.
 
     Args:
+        runtime: closed with the app.
+        credentials: for the roles of functions.
         authenticator: None lets everybody in.
         local_code: may the API name a folder of this machine as code?
-        role_credentials: see `RoleCredentials`.
         heard: what a function wrote, of each call that wrote anything or failed.
-    Raises: StoreError, InvalidFunctionError.
+    Raises: StoreError.
     """
 
     def __init__(
@@ -45,17 +44,14 @@ class Assembly:
         home: Home,
         settings: Settings,
         *,
+        runtime: AsyncRuntime,
+        credentials: RoleCredentials,
         authenticator: Authenticator | None,
         local_code: bool,
-        role_credentials: Path | None,
-        isolation: str,
-        max_queue: int,
         access_log: bool,
-        log: Log | None,
         heard: Callable[[Deployment, Result], None] | None,
     ) -> None:
         self._closing = ExitStack()
-        credentials = RoleCredentials(file=role_credentials)
         store = Store(home.database)
         self._closing.callback(store.close)
         self.account = Account(
@@ -64,14 +60,6 @@ class Assembly:
             account_id=settings.account_id,
             region=settings.region,
             local_code=local_code,
-        )
-        runtime = AsyncRuntime(
-            isolation=isolation,
-            max_queue=max_queue,
-            max_event_bytes=settings.max_body_bytes,
-            region=settings.region,
-            account_id=settings.account_id,
-            log=log,
         )
         self.telemetry = Telemetry(runtime.stats)
         self._tracing: Tracing | None = tracing_of(os.environ)

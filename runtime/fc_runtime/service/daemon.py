@@ -126,6 +126,8 @@ class Daemon:
         self._app.drain()
         for task in list(self._background):
             task.cancel()
+        server.stop_accepting()
+        self._log.info("daemon.not_accepting", requests=len(server.server_state.tasks))
         server.should_exit = True
         at_once = asyncio.ensure_future(self._at_once.wait())
         try:

@@ -45,6 +45,11 @@ class Server(uvicorn.Server):
                     connection.check(now)
         return await super().on_tick(counter)
 
+    def stop_accepting(self) -> None:
+        """From now on connecting is refused. Closing again, as uvicorn will, does nothing."""
+        for listening in getattr(self, "servers", ()):  # none before it has started
+            listening.close()
+
     def end_tasks(self) -> None:
         """Those that still answer a request."""
         for task in list(self.server_state.tasks):
