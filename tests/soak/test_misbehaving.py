@@ -77,6 +77,23 @@ def cgroup_folders() -> Iterator[str]:
                     yield folder
 
 
+class Survivors:
+    """A logger that keeps what was said of those who would not end."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._begun = time.monotonic()
+
+    def debug(self, event: str, **fields: object) -> None:
+        pass
+
+    info = debug
+
+    def warning(self, event: str, **fields: object) -> None:
+        if event in ("instance.survived", "instance.left_survivors"):
+            self.lines.append(f"after {time.monotonic() - self._begun:.0f} s: {event} {fields}")
+
+
 class Sampler:
     """Looks at the host from time to time, on a thread of its own."""
 
@@ -259,10 +276,11 @@ def test_who_behaves_is_never_hurt(handlers: Path) -> None:
     """
     seed = random.SystemRandom().randrange(2**32)
     mark = f"fct-{secrets.token_hex(4)}"
+    survivors = Survivors()
     try:
         with (
             Grounds(AVAILABLE[0], "standard") as grounds,
-            Runtime(isolation=AVAILABLE[0]) as runtime,
+            Runtime(isolation=AVAILABLE[0], log=survivors) as runtime,
         ):
             (grounds.code / "any.py").write_bytes((handlers / "wild" / "any.py").read_bytes())
             for name in HONEST:
@@ -293,7 +311,7 @@ def test_who_behaves_is_never_hurt(handlers: Path) -> None:
             {"2nd quarter": second, "4th quarter": last, "most": sampler.most(), "closed": closed}
         )
     )
-    print(*(f"  {line}" for line in clients.wrong), sep="\n")
+    print(*(f"  {line}" for line in (*clients.wrong, *survivors.lines)), sep="\n")
     assert [] == clients.astray[:5]
     assert [] == clients.wrong[:5]
     assert [] == left
