@@ -1,13 +1,14 @@
 """The account: all its parts in one."""
 
 from fc_runtime.service.account.aliases import Aliases
+from fc_runtime.service.account.extras import Extras
 from fc_runtime.service.account.functions import Functions
 from fc_runtime.service.account.services import Services
 from fc_runtime.service.account.targets import Targets
 from fc_runtime.service.account.versions import Versions
 
 
-class Account(Functions, Services, Versions, Aliases, Targets):
+class Account(Extras, Functions, Services, Versions, Aliases, Targets):
     """What the management API changes and the gateway reads. Any thread; every verb blocks."""
 
     def sweep(self) -> None:

@@ -8,6 +8,8 @@ from fc_runtime.service.account.fields import MOST_DESCRIPTION, checked, number,
 from fc_runtime.service.account.ledger import Ledger, Page, page_of
 from fc_runtime.service.account.lookups import (
     LATEST,
+    ROUNDING,
+    check_etag,
     needed_owner,
     needed_version,
     version_scope,
@@ -16,7 +18,6 @@ from fc_runtime.service.errors import already_exists, invalid, not_found
 from fc_runtime.service.store import Entry, Transaction
 
 _NAME: Final = re.compile(r"[A-Za-z_-][A-Za-z0-9_-]{0,127}")
-_ROUNDED: Final = 1e-9  # 0.7 + 0.2 + 0.1 is a little more than 1
 
 
 class Aliases(Ledger):
@@ -53,11 +54,19 @@ class Aliases(Ledger):
         *,
         if_match: str | None = None,
     ) -> Entry:
-        """Change what *document* has, keep the rest; weights are replaced as a whole."""
+        """Change what *document* has, keep the rest. Weights, if given, are replaced as a whole."""
         scope = version_scope(service, function)
         with self.change() as transaction:
             needed_owner(transaction, service, function)
-            whole = {**_needed(transaction, scope, name).document, **_given(document)}
+            before = _needed(transaction, scope, name)
+            check_etag(before, if_match)
+            changes = _given(document)
+            whole = {**before.document, **changes}
+            if "additionalVersionWeight" not in changes:  # what becomes the main one has the rest
+                weights = whole["additionalVersionWeight"]
+                whole["additionalVersionWeight"] = {
+                    version: w for version, w in weights.items() if version != whole["versionId"]
+                }
             _check(transaction, scope, whole)
             return transaction.put("alias", scope, name, whole, if_match=if_match)
 
@@ -113,7 +122,7 @@ def _check(transaction: Transaction, scope: str, document: Mapping[str, Any]) ->
         raise invalid("additionalVersionWeight: an object of versions and numbers from 0 to 1")
     for version, weight in weights.items():
         number(0, 1)(f"additionalVersionWeight.{version}", weight)
-    if sum(weights.values()) > 1 + _ROUNDED:
+    if sum(weights.values()) > 1 + ROUNDING:
         raise invalid("additionalVersionWeight: more than 1 in all")
     if main in weights:
         raise invalid(f"additionalVersionWeight: '{main}' is the versionId, it has the rest")

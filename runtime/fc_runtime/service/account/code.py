@@ -43,9 +43,9 @@ def stored(
             if not local:
                 raise invalid("code.folder: this daemon takes no folders of its own machine")
             return _folder(Path(folder))
-        case {"zipFile": str(content)} if content:
+        case {"zipFile": str(content), **more} if content:
             package = packages.add_base64(content)
-        case {"ossBucketName": str(bucket), "ossObjectName": str(name)} if bucket and name:
+        case {"ossBucketName": str(bucket), "ossObjectName": str(name), **more} if bucket and name:
             if oss is None:
                 raise not_implemented(
                     f"code in OSS (oss://{bucket}/{name}) cannot be fetched here: send it as "
@@ -56,7 +56,7 @@ def stored(
             raise invalid(NOWHERE)
         case _:
             raise invalid("code: an object is needed, with the zipFile")
-    check_checksum(given.get("checksum"), package.checksum)
+    check_checksum(more.get("checksum"), package.checksum)
     return asdict(package)
 
 

@@ -133,9 +133,6 @@ class Functions(Ledger):
         owner = f"services/{service}/" if service else ""
         return f"acs:fc:{self.region}:{self.account_id}:{owner}functions/{name}"
 
-    def check_layers(self, transaction: Transaction, arns: list[str]) -> None:
-        """For the part of the account that has the layers: raises ApiError if one is not there."""
-
     def _check_new(
         self, transaction: Transaction, service: str, name: str, document: Mapping[str, Any]
     ) -> None:

@@ -6,6 +6,7 @@ open their own transaction; what several verbs need takes one instead, for there
 time.
 """
 
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from fc_runtime.service.store import Entry, Store, Transaction
 # Kinds whose scope is "service/function" and whose name is a qualifier: they go with what they are
 # of.
 OF_A_QUALIFIER: Final = ("async", "provision", "concurrency", "scaling", "ondemand")
-OF_A_FUNCTION: Final = ("trigger", *OF_A_QUALIFIER)
+OF_A_FUNCTION: Final = ("trigger", "tag", *OF_A_QUALIFIER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Ledger:
         self.local_code = local_code
         self.oss = oss
         self.base_url: str | None = None  # how the daemon is reached, once it is known
+        self.url_secret = secrets.token_bytes()  # signs URLs of code; they end with the daemon
         self._revision = 0
         self._revision_lock = threading.Lock()
 
@@ -80,6 +82,13 @@ class Ledger:
             yield transaction
         with self._revision_lock:
             self._revision += 1
+
+    def check_layers(self, transaction: Transaction, arns: list[str]) -> None:
+        """Raises ApiError if a layer is not there. For the part that has the layers to replace."""
+
+    def layer_size(self, arn: str) -> int:  # noqa: ARG002 (for the part that has layers)
+        """Of its zip, in bytes; 0 if it is not known. Likewise."""
+        return 0
 
     def page(
         self,

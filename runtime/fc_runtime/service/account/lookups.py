@@ -13,6 +13,7 @@ from fc_runtime.service.errors import ApiError, not_found
 from fc_runtime.service.store import Entry, Transaction
 
 LATEST: Final = "LATEST"
+ROUNDING: Final = 1e-9  # 0.7 + 0.2 + 0.1 is a little more than 1
 _VERSION: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -85,7 +86,8 @@ def shares(transaction: Transaction, scope: str, qualifier: str | None) -> tuple
     if alias is None:
         raise not_found("Alias", qualifier)
     others = alias.document["additionalVersionWeight"]
-    main = Share(alias.document["versionId"], max(0.0, 1.0 - sum(others.values())))
+    rest = 1.0 - sum(others.values())
+    main = Share(alias.document["versionId"], rest if rest > ROUNDING else 0.0)
     return (main, *(Share(version, weight) for version, weight in others.items() if weight > 0))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from fc_runtime.service.account import documents
 from fc_runtime.service.account.fields import check_name
-from fc_runtime.service.account.ledger import Ledger, Page
+from fc_runtime.service.account.ledger import Ledger, Page, function_scope
 from fc_runtime.service.account.lookups import (
     LATEST,
     needed_service,
@@ -59,6 +59,7 @@ class Services(Ledger):
             transaction.delete("service", "", name, if_match=if_match)
             for kind in ("version", "alias"):
                 transaction.delete_all(kind, name)
+            transaction.delete_all("tag", function_scope(name, ""))
 
     def list_services(self, *, prefix: str = "", start: str = "", limit: int | None = None) -> Page:
         return self.page("service", "", prefix=prefix, start=start, limit=limit)

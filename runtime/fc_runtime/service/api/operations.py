@@ -50,9 +50,20 @@ class Call:
         return self.query.get("qualifier") or None
 
     def service(self) -> tuple[str, str | None]:
-        """FC2: the service and the qualifier of ``{service[.qualifier]}``, or of the query."""
-        name, _, qualifier = self.path["service"].partition(".")
+        """
+        The service, and the qualifier of ``{service[.qualifier]}`` or of the query.
+
+        FC3's paths have no service: an empty one.
+        """
+        name, _, qualifier = self.path.get("service", "").partition(".")
         return name, qualifier or self.qualifier
+
+    def service_to_change(self) -> str:
+        """As `service`. Raises ApiError 400 for one in a version, which never changes."""
+        name, qualifier = self.service()
+        if qualifier not in {None, "LATEST"}:
+            raise invalid(f"only LATEST can be changed, not '{qualifier}'")
+        return name
 
     def text(self, name: str, default: str | None = None) -> str:
         """Of the body. Raises ApiError 400 if it is no text, or missing without a default."""

@@ -1,0 +1,186 @@
+"""
+Custom domains: which function serves a path of a host.
+
+Kind ``domain``, scope "", name of the domain in lower case. Whoever resolves the name to this
+machine, or sends it as the Host header, is served over HTTP. Certificates are FC's business: a
+private key is never kept.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from fc_runtime.service.account import given
+from fc_runtime.service.account.ledger import Ledger, Page
+from fc_runtime.service.account.lookups import LATEST
+from fc_runtime.service.account.triggers import METHODS
+from fc_runtime.service.errors import already_exists, invalid, not_found
+from fc_runtime.service.store import Entry, Transaction
+
+PROTOCOLS: Final = ("HTTP", "HTTPS", "HTTP,HTTPS")
+MOST_ROUTES: Final = 100
+_LABEL: Final = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?"
+_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_KEPT: Final = ("tlsConfig", "wafConfig", "authConfig", "corsConfig")
+
+
+class Routed(NamedTuple):
+    """
+    Args:
+        service: empty for FC3.
+        rest: the path that the function sees: all of it, as FC has it.
+    """
+
+    service: str
+    function: str
+    qualifier: str
+    rest: str
+
+
+class _Route(NamedTuple):
+    path: str  # without the asterisk
+    is_prefix: bool
+    methods: frozenset[str]  # empty: all
+    service: str
+    function: str
+    qualifier: str
+
+
+class Domains(Ledger):
+    _routes: tuple[int, Mapping[str, tuple[_Route, ...]]] | None = None
+
+    def create_domain(self, document: Mapping[str, Any]) -> Entry:
+        """Raises ApiError 400, 409."""
+        name = _folded(given.text(document, "domainName", 253))
+        if len(name) > 253 or _NAME.fullmatch(name) is None:
+            raise invalid(f"domainName: the name of a host, such as www.example.com, not '{name}'")
+        kept = _checked({}, document)
+        with self.change() as transaction:
+            if transaction.get("domain", "", name) is not None:
+                raise already_exists("DomainName", name)
+            return transaction.put("domain", "", name, kept)
+
+    def get_domain(self, name: str) -> Entry:
+        """Raises ApiError 404."""
+        with self.store.transaction() as transaction:
+            return _existing(transaction, name)
+
+    def update_domain(
+        self, name: str, document: Mapping[str, Any], *, if_match: str | None = None
+    ) -> Entry:
+        """Replace what *document* has. Raises ApiError 400, 404, 412."""
+        with self.change() as transaction:
+            before = _existing(transaction, name)
+            kept = _checked(before.document, document)
+            return transaction.put("domain", "", before.name, kept, if_match=if_match)
+
+    def delete_domain(self, name: str, *, if_match: str | None = None) -> None:
+        """Raises ApiError 404, 412."""
+        with self.change() as transaction:
+            before = _existing(transaction, name)
+            transaction.delete("domain", "", before.name, if_match=if_match)
+
+    def list_domains(self, *, prefix: str, start: str, limit: int) -> Page:
+        """By name."""
+        return self.page("domain", "", prefix=prefix, start=start, limit=limit)
+
+    def route(self, host: str, path: str, method: str | None = None) -> Routed | None:
+        """
+        Who serves *path* (decoded, without the query) of *host* (a port is ignored).
+
+        The exact path wins over a prefix, a longer prefix over a shorter one. With *method*, routes
+        that do not allow it are passed over. None if no route fits. From memory, unless something
+        has changed: blocks only then.
+        """
+        for route in self._of_all_domains().get(_folded(_without_port(host)), ()):
+            fits = path.startswith(route.path) if route.is_prefix else path == route.path
+            if fits and (method is None or not route.methods or method in route.methods):
+                return Routed(route.service, route.function, route.qualifier, path)
+        return None
+
+    def _of_all_domains(self) -> Mapping[str, tuple[_Route, ...]]:
+        """The first route that fits is the one, of each domain."""
+        revision = self.revision
+        known = self._routes
+        if known is None or known[0] != revision:
+            with self.store.transaction() as transaction:
+                domains = transaction.list("domain", "")
+            known = revision, {domain.name: _routes_of(domain) for domain in domains}
+            self._routes = known
+        return known[1]
+
+
+def _routes_of(domain: Entry) -> tuple[_Route, ...]:
+    routes = [
+        _Route(
+            path=route["path"].removesuffix("*"),
+            is_prefix=route["path"].endswith("*"),
+            methods=frozenset(route.get("methods") or ()),
+            service=route.get("serviceName") or "",
+            function=route["functionName"],
+            qualifier=route.get("qualifier") or LATEST,
+        )
+        for route in domain.document["routeConfig"]["routes"]
+    ]
+    return tuple(sorted(routes, key=lambda route: (route.is_prefix, -len(route.path))))
+
+
+def _existing(transaction: Transaction, name: str) -> Entry:
+    entry = transaction.get("domain", "", _folded(name))
+    if entry is None:
+        raise not_found("DomainName", name)
+    return entry
+
+
+def _checked(before: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    kept = dict(before)
+    protocol = given.text(document, "protocol", 16, kept.get("protocol", "HTTP"))
+    if protocol not in PROTOCOLS:
+        raise invalid(f"protocol: one of {'; '.join(PROTOCOLS)}, not '{protocol}'")
+    kept["protocol"] = protocol
+    if document.get("routeConfig") is not None or "routeConfig" not in kept:
+        routes = given.listing(given.mapping(document, "routeConfig"), "routes", MOST_ROUTES)
+        kept["routeConfig"] = {"routes": _checked_routes(routes)}
+    certificate = given.mapping(document, "certConfig")
+    if certificate:
+        kept["certConfig"] = {
+            name: given.text(certificate, name, 100_000)
+            for name in ("certName", "certificate")
+            if name in certificate
+        }
+    for name in _KEPT:
+        if document.get(name) is not None:
+            kept[name] = given.mapping(document, name)
+    return kept
+
+
+def _checked_routes(routes: list[Any]) -> list[dict[str, Any]]:
+    """Whether its function is there is seen when the route is used: it may be made later."""
+    seen: set[str] = set()
+    for route in routes:
+        given.mapping({"routes": route or ""}, "routes")
+        path = given.text(route, "path", 512)
+        if not path.startswith("/") or "*" in path[:-1]:
+            raise invalid(f"routes.path: begins with /, * only as its end, not '{path}'")
+        if path in seen:
+            raise invalid(f"routes.path: '{path}' is there twice")
+        seen.add(path)
+        if not given.text(route, "functionName", 128):
+            raise invalid(f"routes: functionName is needed for '{path}'")
+        given.text(route, "serviceName", 128)
+        given.text(route, "qualifier", 128)
+        given.mapping(route, "rewriteConfig")
+        for method in given.texts(route, "methods", len(METHODS)):
+            if method not in METHODS:
+                raise invalid(f"routes.methods: of {', '.join(METHODS)}, not '{method}'")
+    return routes
+
+
+def _folded(host: str) -> str:
+    return host.lower().removesuffix(".")
+
+
+def _without_port(host: str) -> str:
+    """Also of ``[::1]:80``, which no domain is."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdecimal() else host

@@ -1,0 +1,218 @@
+"""
+Triggers: what else than an invocation through the API makes a function run.
+
+Kind ``trigger``, scope "service/function", name of the trigger. The document::
+
+    triggerType, triggerConfig (an object, as it was sent), description, invocationRole, sourceArn,
+    qualifier ("LATEST" if none was sent), triggerId
+
+HTTP triggers are served. All others are kept and shown, and nothing makes them fire: a bucket or a
+log store of the cloud does not know of this machine, and timers are not run yet.
+"""
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fc_runtime.service.account import given
+from fc_runtime.service.account.addressing import needed_qualifier
+from fc_runtime.service.account.ledger import Ledger, Page, function_scope, page_of
+from fc_runtime.service.account.lookups import needed_function
+from fc_runtime.service.errors import ApiError, already_exists, invalid, not_found
+from fc_runtime.service.store import Entry, Transaction
+
+METHODS: Final = ("GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS")  # spec 4.C
+AUTH_TYPES: Final = ("anonymous", "function", "jwt")
+SERVED: Final = frozenset({"http"})
+MOST_OF_A_FUNCTION: Final = 50  # spec 12
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+_TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_TEXTS: Final = {"description": 256, "invocationRole": 512, "sourceArn": 1024}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTrigger:
+    """
+    How an HTTP trigger is to be served.
+
+    Args:
+        auth_type: one of `AUTH_TYPES`.
+        auth_config: of ``jwt``: an object, whichever way it was sent.
+        cors: its ``corsConfig``; empty if it has none.
+        url_disabled: its own URL is refused (``disableURLInternet``); domains still lead to it.
+    """
+
+    name: str
+    qualifier: str
+    methods: frozenset[str]
+    auth_type: str
+    auth_config: Mapping[str, Any]
+    cors: Mapping[str, Any]
+    url_disabled: bool
+
+
+class Triggers(Ledger):
+    def create_trigger(self, service: str, function: str, document: Mapping[str, Any]) -> Entry:
+        """
+        Of ``triggerName, triggerType, triggerConfig`` and what else there may be.
+
+        Raises ApiError 400, 404 for what it is to be of, 409 if the function has that name already.
+        """
+        name = given.text(document, "triggerName", 128)
+        if _NAME.fullmatch(name) is None:
+            raise invalid(
+                "triggerName: letters, digits, _ and -, at most 128, neither digit nor - first, "
+                f"not '{name}'"
+            )
+        kind = given.text(document, "triggerType", 64)
+        if _TYPE.fullmatch(kind) is None:
+            raise invalid(f"triggerType: such as http or timer, not '{kind}'")
+        kept: dict[str, Any] = {
+            "triggerType": kind,
+            "triggerId": str(uuid.uuid4()),
+            "triggerConfig": _checked(kind, given.mapping_or_json(document, "triggerConfig")),
+        }
+        for field, most in _TEXTS.items():
+            kept[field] = given.text(document, field, most)
+        scope = function_scope(service, function)
+        with self.change() as transaction:
+            kept["qualifier"] = needed_qualifier(
+                transaction, service, function, given.text(document, "qualifier", 128)
+            )
+            if transaction.get("trigger", scope, name) is not None:
+                raise already_exists("Trigger", name)
+            others = transaction.list("trigger", scope)
+            if len(others) >= MOST_OF_A_FUNCTION:
+                raise ApiError(
+                    400, "LimitExceededError", f"a function has at most {MOST_OF_A_FUNCTION}"
+                )
+            _check_alone(others, kept)
+            return transaction.put("trigger", scope, name, kept)
+
+    def get_trigger(self, service: str, function: str, name: str) -> Entry:
+        """Raises ApiError 404."""
+        with self.store.transaction() as transaction:
+            return _existing(transaction, service, function, name)
+
+    def update_trigger(
+        self,
+        service: str,
+        function: str,
+        name: str,
+        document: Mapping[str, Any],
+        *,
+        if_match: str | None = None,
+    ) -> Entry:
+        """
+        Replace what *document* has: its name and its type stay. Raises ApiError 400, 404, 412.
+        """
+        with self.change() as transaction:
+            before = _existing(transaction, service, function, name)
+            kept = dict(before.document)
+            if document.get("triggerConfig") is not None:
+                config = given.mapping_or_json(document, "triggerConfig")
+                kept["triggerConfig"] = _checked(kept["triggerType"], config)
+            for field, most in _TEXTS.items():
+                kept[field] = given.text(document, field, most, kept[field])
+            kept["qualifier"] = needed_qualifier(
+                transaction,
+                service,
+                function,
+                given.text(document, "qualifier", 128, kept["qualifier"]),
+            )
+            scope = function_scope(service, function)
+            others = [other for other in transaction.list("trigger", scope) if other.name != name]
+            _check_alone(others, kept)
+            return transaction.put("trigger", scope, name, kept, if_match=if_match)
+
+    def delete_trigger(
+        self, service: str, function: str, name: str, *, if_match: str | None = None
+    ) -> None:
+        """Raises ApiError 404, 412."""
+        with self.change() as transaction:
+            _existing(transaction, service, function, name)
+            scope = function_scope(service, function)
+            transaction.delete("trigger", scope, name, if_match=if_match)
+
+    def list_triggers(
+        self, service: str, function: str, *, prefix: str, start: str, limit: int
+    ) -> Page:
+        """By name. Raises ApiError 404."""
+        with self.store.transaction() as transaction:
+            needed_function(transaction, service, function)
+            scope = function_scope(service, function)
+            found = transaction.list("trigger", scope, prefix=prefix, start=start, limit=limit + 1)
+        return page_of(found, limit)
+
+    def triggers(self, service: str, function: str) -> list[Entry]:
+        """All of a function; none if there is no such function."""
+        with self.store.transaction() as transaction:
+            return transaction.list("trigger", function_scope(service, function))
+
+
+def http_trigger(entry: Entry) -> HttpTrigger | None:
+    """How *entry* is to be served; None if it is of another type."""
+    if entry.document["triggerType"] != "http":
+        return None
+    config = entry.document["triggerConfig"]
+    return HttpTrigger(
+        name=entry.name,
+        qualifier=entry.document["qualifier"],
+        methods=frozenset(config.get("methods") or METHODS),
+        auth_type=config.get("authType") or "function",
+        auth_config=given.mapping_or_json(config, "authConfig"),
+        cors=config.get("corsConfig") or {},
+        url_disabled=bool(config.get("disableURLInternet")),
+    )
+
+
+def _existing(transaction: Transaction, service: str, function: str, name: str) -> Entry:
+    needed_function(transaction, service, function)
+    entry = transaction.get("trigger", function_scope(service, function), name)
+    if entry is None:
+        raise not_found("Trigger", name)
+    return entry
+
+
+def _check_alone(others: list[Entry], kept: Mapping[str, Any]) -> None:
+    """A version of a function has one HTTP trigger: its URL could mean either otherwise."""
+    if kept["triggerType"] != "http":
+        return
+    for other in others:
+        if (other.document["triggerType"], other.document["qualifier"]) == (
+            "http",
+            kept["qualifier"],
+        ):
+            raise invalid(
+                f"'{other.name}' is the HTTP trigger of {kept['qualifier']} already: there is one "
+                "for each version or alias"
+            )
+
+
+def _checked(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    if kind == "http":
+        return _checked_http(config)
+    if kind == "timer":
+        if not given.text(config, "cronExpression", 512):
+            raise invalid("triggerConfig.cronExpression is needed")
+        given.text(config, "payload", 4096)
+        given.flag(config, "enable")
+    return config
+
+
+def _checked_http(config: dict[str, Any]) -> dict[str, Any]:
+    """With the defaults: ``function`` as FC has it, and all methods [inferred]."""
+    methods = given.texts(config, "methods", len(METHODS)) or list(METHODS)
+    for method in methods:
+        if method not in METHODS:
+            raise invalid(f"triggerConfig.methods: of {', '.join(METHODS)}, not '{method}'")
+    auth = given.text(config, "authType", 32) or "function"
+    if auth not in AUTH_TYPES:
+        raise invalid(f"triggerConfig.authType: one of {', '.join(AUTH_TYPES)}, not '{auth}'")
+    if auth == "jwt" and not given.mapping_or_json(config, "authConfig"):
+        raise invalid("triggerConfig.authConfig is needed for jwt: its jwks, tokenLookup …")
+    given.mapping(config, "corsConfig")
+    given.flag(config, "disableURLInternet")
+    return {**config, "methods": methods, "authType": auth}
