@@ -106,7 +106,7 @@ def test_checksum_that_was_told_has_to_be_right(account: Account) -> None:
 
 def test_code_in_oss_is_refused_clearly_where_there_is_none(account: Account) -> None:
     """With what would do instead."""
-    with refused(501, "NotImplemented", "oss://bucket/code.zip .*zipFile"):
+    with refused(501, "NotImplemented", "oss://bucket/code.zip.*zipFile"):
         create(account, {"ossBucketName": "bucket", "ossObjectName": "code.zip"})
 
 
