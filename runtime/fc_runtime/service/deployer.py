@@ -210,7 +210,6 @@ class Deployer:
             try:
                 function = await asyncio.to_thread(self._function_of, plan)
                 await self._runtime.register(function)
-                made.key = getattr(function, "key", function.name)
             except InvalidFunctionError as error:
                 made.load_error = load_error_of(error, plan.target)
                 made.stamp = None  # the next call tries again
@@ -259,13 +258,8 @@ class Deployer:
 
     def _plan(self, target: Target, weight: float) -> _Plan:
         least = self._asked(target, PROVISION, target.qualifier, ("defaultTarget", "target"))
-        reserved = self._asked(target, "concurrency", LATEST, ("reservedConcurrency",))
-        demand = self._asked(target, "ondemand", target.qualifier, ("maximumInstanceCount",))
-        most = min(
-            self._settings.max_instances if given is None else given for given in (reserved, demand)
-        )
-        if least is not None and reserved is None and demand is None:
-            most = max(most, least)
+        reserved = self._asked(target, "concurrency", target.qualifier, ("reservedConcurrency",))
+        most = max(self._settings.max_instances, least or 0) if reserved is None else reserved
         return _Plan(target, weight, min(least or 0, most), max(most, 1), throttled=most < 1)
 
     def _asked(
