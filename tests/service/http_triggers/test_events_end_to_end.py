@@ -205,7 +205,11 @@ def test_a_client_that_leaves(handlers: Path, tmp_path: Path) -> None:
 
 
 def leave_while_it_runs(service: HttpService, handlers: Path, tmp_path: Path) -> None:
-    url = httpx.URL(service.add(handlers / "http_event", ))
+    url = httpx.URL(
+        service.add(
+            handlers / "http_event",
+        )
+    )
     begun, go = tmp_path / "begun", tmp_path / "go"
     os.mkfifo(begun)
     os.mkfifo(go)

@@ -8,7 +8,7 @@ become is the business of the two ways a handler is called, `http_event` and `ht
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, quote_from_bytes, unquote, unquote_to_bytes
+from urllib.parse import parse_qsl, quote_from_bytes, unquote
 
 from fc_runtime.service.errors import invalid
 from fc_runtime.service.gateway.bodies import Scope
@@ -16,7 +16,8 @@ from fc_runtime.service.gateway.bodies import Scope
 METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"})
 MAX_HEADER_BYTES: Final = 8 * 1024  # names and values of all of them
 MAX_TARGET_BYTES: Final = 4 * 1024  # path and query
-_DROPPED: Final = frozenset({b"connection", b"keep-alive"})
+# FC names the first two; the body is here as a whole, however it was sent.
+_DROPPED: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
 _OURS: Final = b"x-fc-"
 _AS_IT_IS: Final = "%/:@!$&'()*+,;=-._~"  # of a path that is encoded already
 
@@ -51,9 +52,9 @@ class HttpCall:
         return unquote(self.raw_path, errors="replace")
 
     @property
-    def path_bytes(self) -> bytes:
-        """Decoded, whatever it is."""
-        return unquote_to_bytes(self.raw_path)
+    def path_as_sent(self) -> str:
+        """Decoded; what is not UTF-8 is kept as ``surrogateescape`` has it."""
+        return unquote(self.raw_path, errors="surrogateescape")
 
     def queries(self) -> Iterator[tuple[str, str]]:
         """Decoded, in order; what is not UTF-8 is replaced."""
