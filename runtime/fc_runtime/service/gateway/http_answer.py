@@ -87,24 +87,14 @@ def accepted(answer: Answer) -> Answer:
     return answer
 
 
-def on_the_wire(answer: Answer, *, origin: str, attachment: bool) -> tuple[int, Wire, bytes]:
+def on_the_wire(answer: Answer, *, attachment: bool) -> tuple[int, Wire, bytes]:
     """
     Status, headers and body as ASGI wants them.
 
     Args:
-        origin: the request's ``Origin``; echoed unless the function decides about that itself.
         attachment: force ``Content-Disposition: attachment``, as FC's default domain does.
     """
     headers = list(answer.headers)
-    known = {name.lower() for name, _ in headers}
-    if origin and "access-control-allow-origin" not in known:
-        headers.append(("Access-Control-Allow-Origin", origin))
-        if "access-control-allow-credentials" not in known:
-            headers.append(("Access-Control-Allow-Credentials", "true"))
-        if "vary" not in known:
-            headers.append(("Vary", "Origin"))
-    if "access-control-expose-headers" not in known:
-        headers.append(("Access-Control-Expose-Headers", EXPOSED[1].decode()))
     if attachment:
         headers = [pair for pair in headers if pair[0].lower() != "content-disposition"]
         headers.append(("Content-Disposition", "attachment"))

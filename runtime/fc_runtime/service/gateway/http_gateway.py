@@ -4,17 +4,17 @@ HTTP triggers from request to response: an ASGI application in front of another.
     which trigger → may this method, may this caller → body → event or WSGI → invoke → answer
 
 FC2's functions are called the WSGI way, FC3's get an event (spec 4.A, 4.B). Decided: a CORS
-preflight to a trigger that does not take ``OPTIONS`` is answered here with FC's defaults, for no
-browser could call the function otherwise; one that does gets to see it.
+preflight to a trigger that does not take ``OPTIONS`` is answered here, for no browser could call
+the function otherwise; one that does gets to see it.
 """
 
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 import structlog
@@ -31,7 +31,7 @@ from fc_runtime.service.auth import Admitted, Authenticator, Request, authorize_
 from fc_runtime.service.deployer import Deployer
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.errors import ApiError, not_found
-from fc_runtime.service.gateway import http_event, http_wsgi
+from fc_runtime.service.gateway import http_cors, http_event, http_wsgi
 from fc_runtime.service.gateway.bodies import ClientGoneError, Receive, Scope, Send, read
 from fc_runtime.service.gateway.http_answer import (
     Answer,
@@ -48,7 +48,6 @@ from fc_runtime.service.gateway.http_call import (
     raw_path_of,
     sent_header,
 )
-from fc_runtime.service.gateway.http_cors import is_preflight, preflight_answer
 from fc_runtime.service.gateway.http_triggers import Holder, Triggers, Wanted, check_method
 from fc_runtime.service.gateway.ids import RequestIds
 from fc_runtime.service.gateway.invoke import wants_log
@@ -121,10 +120,12 @@ class HttpGateway:
     async def _serves(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """False if the request is for somebody else; nothing has been read or sent then."""
         request_id = self._ids.new(fc2=False)
+        cors: Mapping[str, Any] = {}
         try:
             wanted = await self._triggers.wanted(scope)
             if wanted is None:
                 return False
+            cors = wanted.trigger.rules.cors
             if wanted.trigger.service:
                 request_id = self._ids.new(fc2=True)
             answer = await self._answer(wanted, scope, receive, request_id)
@@ -139,15 +140,16 @@ class HttpGateway:
         scope[KIND] = "http"
         scope[REQUEST_ID] = request_id
         if answer is not None:
-            await self._send(answer, scope, send, request_id)
+            await self._send(answer, cors, scope, send)
         return True
 
-    async def _send(self, answer: Answer, scope: Scope, send: Send, request_id: str) -> None:
+    async def _send(
+        self, answer: Answer, cors: Mapping[str, Any], scope: Scope, send: Send
+    ) -> None:
         if not answer.platform:
-            answer.platform = [(b"X-Fc-Request-Id", request_id.encode())]
-        status, headers, body = on_the_wire(
-            answer, origin=sent_header(scope, b"origin"), attachment=self._attachment
-        )
+            answer.platform = [(b"X-Fc-Request-Id", scope[REQUEST_ID].encode())]
+        http_cors.add_to(answer.headers, cors, sent_header(scope, b"origin"))
+        status, headers, body = on_the_wire(answer, attachment=self._attachment)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -155,9 +157,9 @@ class HttpGateway:
         self, wanted: Wanted, scope: Scope, receive: Receive, request_id: str
     ) -> Answer:
         check_limits(scope)
-        methods = wanted.trigger.rules.methods
-        if is_preflight(scope) and "OPTIONS" not in methods:
-            return preflight_answer(methods, scope)
+        rules = wanted.trigger.rules
+        if http_cors.is_preflight(scope) and (rules.cors or "OPTIONS" not in rules.methods):
+            return http_cors.preflight_answer(rules.methods, rules.cors, scope)
         check_method(wanted.trigger, scope["method"])
         admitted = self._admitted(wanted, scope)
         tail = wants_log(scope["headers"])
