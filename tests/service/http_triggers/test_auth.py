@@ -85,3 +85,20 @@ def test_a_refused_caller_starts_nothing(service: HttpService, handlers: Path) -
 
     assert 403 == service.post(url, content=b"x" * 1_000_000).status_code
     assert "fc_runtime_instances{" not in service.metrics()
+
+
+def test_a_domain_with_rules_of_its_own(service: HttpService, handlers: Path) -> None:
+    """They count before the trigger's; without any, the trigger's count there too."""
+    service.add(handlers / "http_event", config={"authType": "function"})
+    route = {"routes": [{"path": "/*", "functionName": "app"}]}
+    tokens = {"authType": "jwt", "authInfo": TOKENS}
+    for name, more in (("own.example", {"authConfig": tokens}), ("plain.example", {})):
+        service.account.create_domain({"domainName": name, "routeConfig": route, **more})
+    token = jwt.encode({"sub": "alice"}, TOKEN_SECRET, "HS256")
+
+    def status(host: str, **headers: str) -> int:
+        return service.get(f"{service.base}/a", headers={"Host": host, **headers}).status_code
+
+    assert 200 == status("own.example", Authorization=f"Bearer {token}")
+    assert 403 == status("own.example")
+    assert 403 == status("plain.example")

@@ -11,18 +11,20 @@ so it is done in a thread.
 
 Decided: FC2's path names a version, whose own trigger decides; one without a trigger gets the
 rules of LATEST's, never none. Two hosts that look alike (``a-b`` of ``c``, ``a`` of ``b-c``): the
-first by function's name has it; the path tells them apart. A custom domain may lead to a function
-that has no trigger at all: then everybody may call it, as FC has it, whose domains have rules of
-their own.
+first by function's name has it; the path tells them apart.
+
+A domain's own ``authConfig`` counts before the trigger's. A function behind a domain needs no
+trigger; without either everybody may call it, as FC has it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
+from fc_runtime.service.account import given
 from fc_runtime.service.account.domains import Routed
 from fc_runtime.service.account.triggers import HttpTrigger, http_trigger
 from fc_runtime.service.errors import ApiError, invalid, not_found
@@ -45,6 +47,7 @@ class Holder(Protocol):
     @property
     def revision(self) -> int: ...
     def functions(self) -> list[Entry]: ...
+    def get_domain(self, name: str) -> Entry: ...
     def route(self, host: str, path: str, method: str | None = None) -> Routed | None: ...
     def triggers(self, service: str, function: str) -> list[Entry]: ...
     def targets(
@@ -91,6 +94,7 @@ class Triggers:
         self._domains_read = -1
         self._of_function: dict[tuple[str, str], tuple[Trigger, ...]] = {}
         self._by_label: dict[str, Trigger] | None = None
+        self._of_host: dict[str, Mapping[str, Any]] = {}
 
     async def wanted(self, scope: Scope) -> Wanted | None:
         """
@@ -161,10 +165,21 @@ class Triggers:
         if found is None:
             return None
         trigger = await self._for_version(found.service, found.function, found.qualifier)
-        if trigger is None:
-            rules = HttpTrigger("", found.qualifier, METHODS, "anonymous", {}, {}, False)
+        domain = await self._domain(host)
+        if trigger is None or domain.get("authConfig"):
+            rules = _rules_of(domain, found.qualifier, trigger)
             trigger = Trigger(found.service, found.function, rules)
         return Wanted(trigger, found.qualifier, raw_path, host.partition(".")[0])
+
+    async def _domain(self, host: str) -> Mapping[str, Any]:
+        self._forget_what_changed()
+        known = self._of_host.get(host)
+        if known is None:
+            revision = self._revision
+            known = (await asyncio.to_thread(self._account.get_domain, host)).document
+            if revision == self._account.revision:
+                self._of_host[host] = known
+        return known
 
     async def _for_version(self, service: str, function: str, qualifier: str) -> Trigger | None:
         found = {
@@ -190,6 +205,7 @@ class Triggers:
         if self._revision != self._account.revision:
             self._revision = self._account.revision
             self._of_function.clear()
+            self._of_host.clear()
             self._by_label = None
 
     def _read(self, service: str, function: str) -> tuple[Trigger, ...]:
@@ -203,6 +219,20 @@ class Triggers:
                 parts = filter(None, (trigger.rules.name, trigger.function, trigger.service))
                 labels.setdefault("-".join(parts).lower(), trigger)
         return labels
+
+
+def _rules_of(domain: Mapping[str, Any], qualifier: str, trigger: Trigger | None) -> HttpTrigger:
+    """A domain's own, with the trigger's methods if there is one."""
+    auth = domain.get("authConfig") or {}
+    return HttpTrigger(
+        name=domain.get("domainName", ""),
+        qualifier=qualifier,
+        methods=METHODS if trigger is None else trigger.rules.methods,
+        auth_type=auth.get("authType") or "anonymous",
+        auth_config=given.mapping_or_json(auth, "authInfo"),
+        cors=domain.get("corsConfig") or {},
+        url_disabled=False,
+    )
 
 
 def check_method(trigger: Trigger, method: str) -> None:
