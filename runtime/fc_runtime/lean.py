@@ -161,7 +161,7 @@ class Lean:
                     RETURNED,
                     instance.take_log(cut=False),
                     request_id,
-                    pool.function.name,
+                    pool.function.key,
                     took_ns / 1e6,
                     None,
                     False,

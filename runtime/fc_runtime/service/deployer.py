@@ -210,7 +210,6 @@ class Deployer:
             try:
                 function = await asyncio.to_thread(self._function_of, plan)
                 await self._runtime.register(function)
-                made.key = getattr(function, "key", function.name)
             except InvalidFunctionError as error:
                 made.load_error = load_error_of(error, plan.target)
                 made.stamp = None  # the next call tries again

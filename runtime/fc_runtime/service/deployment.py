@@ -133,10 +133,7 @@ def function_of(
         if hook is not None:
             options[field] = hook["handler"]
             options[f"{field}_timeout"] = float(hook.get("timeout") or 3)
-    known = {
-        name: value for name, value in options.items() if name in Function.__dataclass_fields__
-    }
-    return Function(**known)
+    return Function(**options)
 
 
 def load_error_of(error: InvalidFunctionError, target: Target) -> bytes:

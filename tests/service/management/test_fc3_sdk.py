@@ -51,9 +51,7 @@ def refused(status: int, code: str):
 
 def test_created_function_is_shown_with_all_that_is_known_of_it(v2023: Client) -> None:
     """What was given comes back, defaults are filled in, and it is ready at once (spec 7.C)."""
-    made = create(
-        v2023, description="says it again", environment_variables={"A": "1"}, timeout=20
-    )
+    made = create(v2023, description="says it again", environment_variables={"A": "1"}, timeout=20)
 
     assert "acs:fc:local:123456789012:functions/echo" == made.function_arn
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", made.function_id)
@@ -222,9 +220,10 @@ def test_deleted_function_takes_all_its_own_with_it(v2023: Client) -> None:
     create(v2023)
     with refused(404, "AliasNotFound"):
         get(v2023, "prod")
-    assert [] == v2023.list_function_versions(
-        "echo", models.ListFunctionVersionsRequest()
-    ).body.versions
+    assert (
+        []
+        == v2023.list_function_versions("echo", models.ListFunctionVersionsRequest()).body.versions
+    )
 
 
 def test_what_is_not_there_or_is_there_already(v2023: Client) -> None:
@@ -244,12 +243,3 @@ def test_what_is_not_there_or_is_there_already(v2023: Client) -> None:
     alias(v2023, "prod", "1")
     with refused(409, "AliasAlreadyExists"):
         alias(v2023, "prod", "1")
-
-
-def test_layer_arns_come_back_as_objects(v2023: Client) -> None:
-    """In as texts, out with a size (spec 7.C); and what came out may go in again."""
-    create(v2023)
-    shown = get(v2023).to_map()
-
-    assert [] == shown["layers"]
-    assert shown["functionId"] == update(v2023, **{"description": "same"}).function_id

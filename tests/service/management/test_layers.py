@@ -1,6 +1,8 @@
 """Layers: numbered for ever, kept by content, given to functions by their ARNs (spec 7.C, 12)."""
 
 import base64
+import io
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -12,9 +14,8 @@ from alibabacloud_fc_open20210406.client import Client as OpenClient
 from alibabacloud_tea_openapi.exceptions import ClientException
 from fastcrc import crc64
 from fc_runtime.service.account import Account
-from fc_runtime.service.errors import ApiError
 from support.daemon import base64_zip, zipped
-from support.resources import fc3_function
+from support.resources import fc3_function, refused, refused_by
 
 ARN = "acs:fc:local:123456789012:layers"
 
@@ -23,10 +24,6 @@ def made(account: Account, name: str = "deps", **files: str) -> str:
     """A new version; its ARN."""
     code = {"zipFile": base64_zip(**(files or {"helper": "X = 1\n"}))}
     return account.layer_arn(account.create_layer_version(name, {"code": code}))
-
-
-def refused(code: str, match: str = ""):
-    return pytest.raises(ApiError, match=match, check=lambda error: error.code == code)
 
 
 def contents(folder: Path) -> set[str]:
@@ -130,8 +127,10 @@ def test_a_layer_without_a_zip_is_refused(account: Account, code: object) -> Non
 
 def create_fc3(client: Fc3Client, name: str = "deps", **fields) -> fc3.Layer:
     body = fc3.CreateLayerVersionInput(
-        code=fc3.InputCodeLocation(zip_file=base64_zip()), compatible_runtime=["python3.10"]
-    ).from_map(fields)
+        code=fc3.InputCodeLocation(zip_file=base64_zip()),
+        compatible_runtime=["python3.10"],
+        **fields,
+    )
     return client.create_layer_version(name, fc3.CreateLayerVersionRequest(body=body)).body
 
 
@@ -159,10 +158,7 @@ def test_the_life_of_a_layer_through_fc3(v2023: Fc3Client) -> None:
     deleted = v2023.delete_layer_version("deps", "1")
 
     assert 204 == deleted.status_code
-    with pytest.raises(
-        ClientException,
-        check=lambda error: (404, "LayerNotFound") == (error.status_code, error.code),
-    ):
+    with refused_by(ClientException, 404, "LayerNotFound"):
         v2023.get_layer_version("deps", "1")
 
 
@@ -218,9 +214,6 @@ def test_a_function_shows_the_size_of_its_layers(account: Account, v2023: Fc3Cli
 
 def test_a_zip_that_leaves_its_folder_is_refused(http: httpx.Client) -> None:
     """As for a function's code: layers are unpacked by the same rules."""
-    import io
-    import zipfile
-
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("../outside.py", "")

@@ -9,6 +9,7 @@ from fc_runtime.service.account.ledger import Ledger, Page, page_of
 from fc_runtime.service.account.lookups import (
     LATEST,
     ROUNDING,
+    check_etag,
     needed_owner,
     needed_version,
     version_scope,
@@ -53,11 +54,19 @@ class Aliases(Ledger):
         *,
         if_match: str | None = None,
     ) -> Entry:
-        """Change what *document* has, keep the rest; weights are replaced as a whole."""
+        """Change what *document* has, keep the rest. Weights, if given, are replaced as a whole."""
         scope = version_scope(service, function)
         with self.change() as transaction:
             needed_owner(transaction, service, function)
-            whole = {**_needed(transaction, scope, name).document, **_given(document)}
+            before = _needed(transaction, scope, name)
+            check_etag(before, if_match)
+            changes = _given(document)
+            whole = {**before.document, **changes}
+            if "additionalVersionWeight" not in changes:  # what becomes the main one has the rest
+                weights = whole["additionalVersionWeight"]
+                whole["additionalVersionWeight"] = {
+                    version: w for version, w in weights.items() if version != whole["versionId"]
+                }
             _check(transaction, scope, whole)
             return transaction.put("alias", scope, name, whole, if_match=if_match)
 

@@ -36,6 +36,9 @@ class Configs(Ledger):
     provisioned: Callable[[str, str, str], int] | None = None
     """How many warm instances (service, function, qualifier) has now; set by whoever knows."""
 
+    instances: Callable[[str, str, str], list[dict[str, Any]]] | None = None
+    """Its instances, as the API shows them: ``instanceId, versionId …``; likewise."""
+
     def put_config(
         self,
         kind: str,

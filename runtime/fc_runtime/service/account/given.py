@@ -50,11 +50,17 @@ def mapping_or_json(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = document.get(name)
     if not isinstance(value, str):
         return mapping(document, name)
+    return mapping({name: parsed(name, value)}, name)
+
+
+def parsed(name: str, content: str) -> Any:
+    """The value of JSON within JSON, or within a query; one that can be written again."""
     try:
-        value = json.loads(value)
+        value = json.loads(content, parse_constant=_no_number)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise invalid(f"{name}: its text is no JSON: {error}") from error
-    return mapping({name: value}, name)
+    return value
 
 
 def listing(document: Mapping[str, Any], name: str, most: int) -> list[Any]:
@@ -74,6 +80,10 @@ def texts(document: Mapping[str, Any], name: str, most: int) -> list[str]:
         if not isinstance(item, str):
             raise invalid(f"{name}: a list of texts, not of {shown(item)}")
     return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def shown(value: object) -> str:

@@ -128,6 +128,8 @@ def _own(transaction: Transaction, scope: str) -> dict[str, str]:
     tags = {} if entry is None else entry.document.get("tags") or {}
     if isinstance(tags, dict):
         return {str(key): str(value) for key, value in tags.items()}
+    if not isinstance(tags, list):
+        return {}
     return {
         str(_either(tag, "key")): str(_either(tag, "value") or "")
         for tag in tags

@@ -77,7 +77,7 @@ def _put_acl(call: Call) -> Reply:
 
 def _flag(call: Call, name: str) -> bool | None:
     value = call.query.get(name, call.body.get(name))
-    if value in {None, ""}:
+    if value is None or value == "":
         return None
     said = str(value).lower()
     if said not in {"true", "false"}:

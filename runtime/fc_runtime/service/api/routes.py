@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from fc_runtime.service.account import Account
 from fc_runtime.service.api.operations import Call, Operation, Reply
@@ -35,19 +35,8 @@ def routes(account: Account, operations: Sequence[Operation]) -> list[Route]:
 
 
 def unsupported(prefixes: Iterable[str]) -> list[Route]:
-    """For what is under *prefixes* and nobody else's: to be put last."""
-
-    async def answer(request: Request) -> Response:
-        return refusal(
-            ApiError(
-                400,
-                "PathNotSupported",
-                f"'{request.method}' against '{request.url.path}' is not supported",
-            ),
-            request_id(request.scope),
-        )
-
-    return [Route(f"{prefix}/{{rest:path}}", answer, methods=None) for prefix in prefixes]
+    """For what is under *prefixes* and nobody else's, with any verb: to be put last."""
+    return [Route(f"{prefix}/{{rest:path}}", _Unsupported()) for prefix in prefixes]
 
 
 def request_id(scope: Scope) -> str:
@@ -62,6 +51,15 @@ def refusal(error: ApiError, for_request: str) -> Response:
     """What is answered instead."""
     headers = {"X-Fc-Request-Id": for_request, **error.headers}
     return JSONResponse(error.body(for_request), error.status, headers)
+
+
+class _Unsupported:
+    """An app, not a function: those are given GET alone."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        message = f"'{scope['method']}' against '{scope['path']}' is not supported"
+        error = ApiError(400, "PathNotSupported", message)
+        await refusal(error, request_id(scope))(scope, receive, send)
 
 
 def _route(account: Account, prefix: str, operation: Operation) -> Route:

@@ -1,6 +1,5 @@
 """Tags: FC3's of several resources at once (``/tags-v2``), FC2's of one (``/tag``, ``/tags``)."""
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -98,7 +97,7 @@ def _kind(tagged: Tagged) -> str:
 
 
 def _has(tagged: Tagged, key: str, value: object) -> bool:
-    return key in tagged.tags and value in {None, tagged.tags[key]}
+    return key in tagged.tags and value in (None, tagged.tags[key])
 
 
 def _rows(tagged: Tagged) -> Iterator[dict[str, str]]:
@@ -115,11 +114,7 @@ def _json_list(call: Call, name: str) -> list[Any]:
     text = call.query.get(name)
     if not text:
         return []
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise invalid(f"{name}: no JSON: {error}") from error
-    return given.listing({name: value}, name, MOST_RESOURCES)
+    return given.listing({name: given.parsed(name, text)}, name, MOST_RESOURCES)
 
 
 def _texts(call: Call, name: str) -> list[str]:
