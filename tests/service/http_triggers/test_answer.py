@@ -1,16 +1,25 @@
 """What of a function's response reaches the client, and in what company (4.C)."""
 
 import json
+from typing import Any
 
 import pytest
 from fc_runtime.service.errors import ApiError
 from fc_runtime.service.gateway.http_answer import Answer, accepted, failed, on_the_wire, refused
+from fc_runtime.service.gateway.http_cors import add_to, preflight_answer
 
 DROPPED = "x-fc-mine connection content-length date keep-alive server upgrade transfer-encoding"
 
 
-def sent(answer: Answer, *, origin: str = "", attachment: bool = False) -> dict[str, str]:
-    _, headers, _ = on_the_wire(answer, origin=origin, attachment=attachment)
+def sent(
+    answer: Answer,
+    *,
+    origin: str = "",
+    cors: dict[str, Any] | None = None,
+    attachment: bool = False,
+) -> dict[str, str]:
+    add_to(answer.headers, cors or {}, origin)
+    _, headers, _ = on_the_wire(answer, attachment=attachment)
     return {name.decode(): value.decode("latin-1") for name, value in headers}
 
 
@@ -47,12 +56,11 @@ def test_bad_responses(answer: Answer) -> None:
 
 
 def test_a_failed_function() -> None:
-    """502, FC's error body as it is, and the header that names the kind of error."""
-    answer = failed(b'{"errorMessage": "x"}', "UnhandledInvocationError")
+    """502, and FC's error body as it is."""
+    answer = failed(b'{"errorMessage": "x"}')
 
-    assert 502 == answer.status
+    assert (502, b'{"errorMessage": "x"}') == (answer.status, answer.body)
     assert "application/json" == sent(answer)["content-type"]
-    assert "UnhandledInvocationError" == sent(answer)["x-fc-error-type"]
 
 
 def test_a_refusal() -> None:
@@ -86,6 +94,45 @@ def test_other_origins_by_the_function() -> None:
     assert "access-control-allow-origin" not in sent(Answer(200, [], b""))
 
 
+CORS = {
+    "allowOrigins": ["https://a.example"],
+    "allowMethods": ["GET"],
+    "allowHeaders": ["X-A", "X-B"],
+    "exposeHeaders": ["X-Mine", "not\r\nthis"],
+    "allowCredentials": False,
+    "maxAge": 60,
+}
+
+
+def test_other_origins_by_the_trigger() -> None:
+    """Its ``corsConfig`` says which; others get no leave."""
+    allowed = sent(Answer(200, [], b""), origin="https://a.example", cors=CORS)
+    other = sent(Answer(200, [], b""), origin="https://b.example", cors=CORS)
+    anyone = sent(Answer(200, [], b""), origin="https://b.example", cors={"allowOrigins": ["*"]})
+
+    assert "https://a.example" == allowed["access-control-allow-origin"]
+    assert allowed["access-control-expose-headers"].endswith(",x-fc-instance-id,X-Mine")
+    assert "access-control-allow-credentials" not in allowed
+    assert "access-control-allow-origin" not in other
+    assert "https://b.example" == anyone["access-control-allow-origin"]
+
+
+def test_a_preflight_of_the_trigger() -> None:
+    """Methods, headers and age as configured; without a configuration whatever was asked for."""
+    asked = [(b"access-control-request-headers", b"x-c")]
+    configured = sent(preflight_answer({"GET", "POST"}, CORS, {"headers": asked}))
+    default = sent(preflight_answer({"GET", "POST"}, {}, {"headers": asked}))
+
+    assert ("GET", "X-A,X-B", "60") == tuple(
+        configured[f"access-control-{name}"]
+        for name in ("allow-methods", "allow-headers", "max-age")
+    )
+    assert ("GET,POST", "x-c") == (
+        default["access-control-allow-methods"],
+        default["access-control-allow-headers"],
+    )
+
+
 def test_attachment_on_request_only() -> None:
     """FC's default domain forces a download; here only if the setting says so."""
     answer = Answer(200, [("Content-Disposition", "inline")], b"")
@@ -97,7 +144,7 @@ def test_attachment_on_request_only() -> None:
 @pytest.mark.parametrize("status", [204, 304])
 def test_statuses_without_a_body(status: int) -> None:
     """They have neither body nor length, whatever the function returned."""
-    _, headers, body = on_the_wire(Answer(status, [], b"x"), origin="", attachment=False)
+    _, headers, body = on_the_wire(Answer(status, [], b"x"), attachment=False)
 
     assert b"" == body
     assert "content-length" not in {name.decode() for name, _ in headers}

@@ -16,12 +16,8 @@ from typing import Final
 
 from fc_runtime.service.errors import ApiError
 from fc_runtime.service.gateway.http_call import MAX_HEADER_BYTES
+from fc_runtime.service.gateway.replies import COMMON_ERROR, EXPOSED
 
-EXPOSED: Final = (
-    "Date,x-fc-request-id,x-fc-error-type,x-fc-code-checksum,x-fc-invocation-duration,"
-    "x-fc-max-memory-usage,x-fc-log-result,x-fc-invocation-code-version,x-fc-instance-id"
-)
-PLATFORM_FAULT: Final = "FCCommonError"
 _DROPPED: Final = frozenset(
     # transfer-encoding is the server's business, as content-length is
     "connection content-length date keep-alive server upgrade transfer-encoding".split()
@@ -30,7 +26,10 @@ _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # a token (RFC 9110,
 _BAD_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BODILESS: Final = frozenset({204, 205, 304})
 
+_OF_THE_FUNCTION: Final = frozenset({b"Content-Type", EXPOSED[0]})
+
 Pairs = list[tuple[str, str]]
+Wire = list[tuple[bytes, bytes]]
 
 
 @dataclass(slots=True)
@@ -38,15 +37,15 @@ class Answer:
     """
     Args:
         headers: of the function, in order; several of one name stay several.
-        error_type: ``X-Fc-Error-Type``; empty if it went well.
-        platform: headers that are ours and not subject to any rule.
+        error_type: ``X-Fc-Error-Type`` of what the platform found wrong; else empty.
+        platform: headers that are ours, and under no rule.
     """
 
     status: int
     headers: Pairs
     body: bytes
     error_type: str = ""
-    platform: Pairs = field(default_factory=list)
+    platform: Wire = field(default_factory=list)
 
 
 def bad_response(message: str) -> Answer:
@@ -55,16 +54,16 @@ def bad_response(message: str) -> Answer:
     return Answer(502, [("Content-Type", "application/json")], told.encode(), "BadResponse")
 
 
-def failed(payload: bytes, error_type: str) -> Answer:
+def failed(payload: bytes) -> Answer:
     """502: the function came to no good end; *payload* is FC's error body (spec 5.A, 5.B)."""
-    return Answer(502, [("Content-Type", "application/json")], payload, error_type)
+    return Answer(502, [("Content-Type", "application/json")], payload)
 
 
 def refused(error: ApiError, request_id: str) -> Answer:
     """The function was not called: the body of the API's errors (spec 5.D)."""
     body = json.dumps(error.body(request_id)).encode()
     headers = [("Content-Type", "application/json"), *error.headers.items()]
-    return Answer(error.status, headers, body, PLATFORM_FAULT)
+    return Answer(error.status, headers, body, COMMON_ERROR.decode())
 
 
 def accepted(answer: Answer) -> Answer:
@@ -88,38 +87,31 @@ def accepted(answer: Answer) -> Answer:
     return answer
 
 
-def on_the_wire(
-    answer: Answer, *, origin: str, attachment: bool
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def on_the_wire(answer: Answer, *, attachment: bool) -> tuple[int, Wire, bytes]:
     """
     Status, headers and body as ASGI wants them.
 
     Args:
-        origin: the request's ``Origin``; echoed unless the function decides about that itself.
         attachment: force ``Content-Disposition: attachment``, as FC's default domain does.
     """
     headers = list(answer.headers)
-    known = {name.lower() for name, _ in headers}
-    if origin and "access-control-allow-origin" not in known:
-        headers.append(("Access-Control-Allow-Origin", origin))
-        if "access-control-allow-credentials" not in known:
-            headers.append(("Access-Control-Allow-Credentials", "true"))
-        if "vary" not in known:
-            headers.append(("Vary", "Origin"))
-    if "access-control-expose-headers" not in known:
-        headers.append(("Access-Control-Expose-Headers", EXPOSED))
     if attachment:
         headers = [pair for pair in headers if pair[0].lower() != "content-disposition"]
         headers.append(("Content-Disposition", "attachment"))
     if answer.error_type:
         headers.append(("X-Fc-Error-Type", answer.error_type))
-    headers += answer.platform
     body = answer.body
     if answer.status in _BODILESS:
         body = b""
     if answer.status not in (204, 304):
         headers.append(("Content-Length", str(len(body))))
-    return answer.status, [(name.lower().encode(), _bytes(value)) for name, value in headers], body
+    sent = [(name.lower().encode(), _bytes(value)) for name, value in headers]
+    return answer.status, sent + answer.platform, body
+
+
+def of_platform(headers: Wire) -> Wire:
+    """Of those that an invocation through the API is answered with, what holds here too."""
+    return [pair for pair in headers if pair[0] not in _OF_THE_FUNCTION]
 
 
 def _bytes(value: str) -> bytes:

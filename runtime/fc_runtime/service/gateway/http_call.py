@@ -8,16 +8,16 @@ become is the business of the two ways a handler is called, `http_event` and `ht
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, quote_from_bytes, unquote, unquote_to_bytes
-
-from starlette.types import Scope
+from urllib.parse import parse_qsl, quote_from_bytes, unquote
 
 from fc_runtime.service.errors import invalid
+from fc_runtime.service.gateway.bodies import Scope
 
 METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"})
 MAX_HEADER_BYTES: Final = 8 * 1024  # names and values of all of them
 MAX_TARGET_BYTES: Final = 4 * 1024  # path and query
-_DROPPED: Final = frozenset({b"connection", b"keep-alive"})
+# FC names the first two; the body is here as a whole, however it was sent.
+_DROPPED: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
 _OURS: Final = b"x-fc-"
 _AS_IT_IS: Final = "%/:@!$&'()*+,;=-._~"  # of a path that is encoded already
 
@@ -52,9 +52,9 @@ class HttpCall:
         return unquote(self.raw_path, errors="replace")
 
     @property
-    def path_bytes(self) -> bytes:
-        """Decoded, whatever it is."""
-        return unquote_to_bytes(self.raw_path)
+    def path_as_sent(self) -> str:
+        """Decoded; what is not UTF-8 is kept as ``surrogateescape`` has it."""
+        return unquote(self.raw_path, errors="surrogateescape")
 
     def queries(self) -> Iterator[tuple[str, str]]:
         """Decoded, in order; what is not UTF-8 is replaced."""
@@ -65,29 +65,38 @@ class HttpCall:
         return next((text(value) for key, value in self.headers if key == name), "")
 
 
-def call_of(scope: Scope, raw_path: str, extra: Iterable[tuple[bytes, bytes]] = ()) -> HttpCall:
+def check_limits(scope: Scope) -> None:
+    """Raises ApiError 400 beyond FC's limits for headers, and for path and query."""
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+        raise invalid(f"request headers exceed {MAX_HEADER_BYTES} bytes")
+    if len(raw_path_of(scope)) + len(scope["query_string"]) > MAX_TARGET_BYTES:
+        raise invalid(f"path and query of the request exceed {MAX_TARGET_BYTES} bytes")
+
+
+def call_of(
+    scope: Scope,
+    raw_path: str,
+    headers: Iterable[tuple[bytes, bytes]] | None = None,
+    raw_query: bytes | None = None,
+) -> HttpCall:
     """
     The call that *scope* asks for, of a function that sees *raw_path*.
 
-    Raises ApiError 400 beyond FC's limits for headers, and path and query.
-
     Args:
-        extra: headers that were not sent: claims of a token, say.
+        headers, raw_query: instead of those that were sent: a token's claims may be among them.
     """
-    sent: list[tuple[bytes, bytes]] = scope["headers"]
-    if sum(len(name) + len(value) for name, value in sent) > MAX_HEADER_BYTES:
-        raise invalid(f"request headers exceed {MAX_HEADER_BYTES} bytes")
-    whole, query = raw_path_of(scope), encoded(scope["query_string"])
-    if len(whole) + len(query) > MAX_TARGET_BYTES:
-        raise invalid(f"path and query of the request exceed {MAX_TARGET_BYTES} bytes")
-    kept = (pair for pair in sent if pair[0] not in _DROPPED and not pair[0].startswith(_OURS))
+    if headers is None:
+        headers = scope["headers"]
+    query = encoded(scope["query_string"] if raw_query is None else raw_query)
+    whole = raw_path_of(scope)
+    kept = (pair for pair in headers if pair[0] not in _DROPPED and not pair[0].startswith(_OURS))
     client = scope.get("client")
     return HttpCall(
         method=scope["method"],
         raw_path=raw_path or "/",
         query=query,
         request_uri=f"{whole}?{query}" if query else whole,
-        headers=(*kept, *extra),
+        headers=tuple(kept),
         client_ip=client[0] if client else "",
         host=host_of(scope),
         protocol=f"HTTP/{scope['http_version']}",

@@ -9,21 +9,26 @@ Which HTTP trigger a request is for: by its path, or by its host.
 Triggers are read from the account when they are first needed after a change of it. Reading blocks,
 so it is done in a thread.
 
-Decided: FC2's path names a version, whose own trigger decides; one without gets the rules of the
-trigger without a qualifier, never none. Two hosts that look alike (``a-b`` of ``c``, ``a`` of
-``b-c``): the first by function's name has it; the path tells them apart.
+Decided: FC2's path names a version, whose own trigger decides; one without a trigger gets the
+rules of LATEST's, never none. Two hosts that look alike (``a-b`` of ``c``, ``a`` of ``b-c``): the
+first by function's name has it; the path tells them apart.
+
+A domain's own ``authConfig`` counts before the trigger's. A function behind a domain needs no
+trigger; without either everybody may call it, as FC has it.
 """
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
-from starlette.types import Scope
-
+from fc_runtime.service.account import given
+from fc_runtime.service.account.domains import Routed
+from fc_runtime.service.account.triggers import HttpTrigger, http_trigger
 from fc_runtime.service.errors import ApiError, invalid, not_found
+from fc_runtime.service.gateway.bodies import Scope
 from fc_runtime.service.gateway.http_call import METHODS, host_of, raw_path_of
 from fc_runtime.service.gateway.http_event import without_port
 from fc_runtime.service.store import Entry
@@ -42,38 +47,31 @@ class Holder(Protocol):
     @property
     def revision(self) -> int: ...
     def functions(self) -> list[Entry]: ...
+    def get_domain(self, name: str) -> Entry: ...
+    def route(self, host: str, path: str, method: str | None = None) -> Routed | None: ...
     def triggers(self, service: str, function: str) -> list[Entry]: ...
     def targets(
         self, service: str, function: str, qualifier: str | None
     ) -> tuple[tuple[Any, float], ...]: ...
 
 
-class Domains(Protocol):
-    """Custom domains. Both block."""
-
-    def hosts(self) -> frozenset[str]: ...
-    def route(self, host: str, path: str) -> tuple[str, str, str | None, str] | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """
     Args:
-        qualifier: of the versions it is for; ``LATEST`` where none is given.
-        config: ``authType``, ``authConfig`` and whatever else was stored.
+        rules: of who may call it, and how; ``qualifier`` is that of the versions it is for.
     """
 
     service: str
     function: str
-    name: str
-    qualifier: str
-    methods: frozenset[str]
-    config: Mapping[str, Any]
+    rules: HttpTrigger
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """
+    What a request is for.
+
     Args:
         trigger: whose rules hold.
         qualifier: of the version that answers.
@@ -90,33 +88,36 @@ class Wanted:
 class Triggers:
     """The account's, by whatever a request names them with."""
 
-    def __init__(self, account: Holder, domains: Domains | None = None) -> None:
+    def __init__(self, account: Holder) -> None:
         self._account = account
-        self._domains = domains
         self._revision = -1
+        self._domains_read = -1
         self._of_function: dict[tuple[str, str], tuple[Trigger, ...]] = {}
         self._by_label: dict[str, Trigger] | None = None
-        self._custom_hosts: frozenset[str] | None = None
+        self._of_host: dict[str, Mapping[str, Any]] = {}
 
-    async def is_for_one(self, scope: Scope) -> bool:
-        """Is the request for a function over HTTP, rather than for the API?"""
-        path: str = scope["path"]
-        if path.startswith((PROXY, LOCAL)):
-            return True
-        host = without_port(host_of(scope)).lower()
-        return host.endswith(LOCAL_DOMAIN) or await self._is_custom(host)
+    async def wanted(self, scope: Scope) -> Wanted | None:
+        """
+        None for a request that is for the API, not for a function over HTTP.
 
-    async def wanted(self, scope: Scope) -> Wanted:
-        """Raises ApiError: 400 for a path that is none, 404 for a function or trigger unknown."""
+        Raises ApiError: 400 for a path that is none, 403 for a trigger whose URL is disabled, 404
+        for a function or trigger unknown.
+        """
         raw_path = raw_path_of(scope)
         if raw_path.startswith(PROXY):
-            return await self._of_proxy(raw_path)
-        if raw_path.startswith(LOCAL):
-            return await self._of_path(raw_path)
-        host = without_port(host_of(scope)).lower()
-        if host.endswith(LOCAL_DOMAIN):
-            return await self._of_label(host.removesuffix(LOCAL_DOMAIN), raw_path)
-        return await self._of_domain(host, raw_path)
+            wanted = await self._of_proxy(raw_path)
+        elif raw_path.startswith(LOCAL):
+            wanted = await self._of_path(raw_path)
+        else:
+            host = without_port(host_of(scope)).lower()
+            if not host.endswith(LOCAL_DOMAIN):
+                return await self._of_domain(host, raw_path, scope)
+            wanted = await self._of_label(host.removesuffix(LOCAL_DOMAIN), raw_path)
+        if wanted.trigger.rules.url_disabled:
+            raise ApiError(
+                403, "AccessDenied", "access denied due to function internet URL is disabled"
+            )
+        return wanted
 
     async def _of_proxy(self, raw_path: str) -> Wanted:
         named, slash, rest = raw_path.removeprefix(PROXY).partition("/")
@@ -127,7 +128,7 @@ class Triggers:
         trigger = await self._for_version(service, unquote(function), qualifier or LATEST)
         if trigger is None:
             raise not_found("Trigger", "http")
-        return Wanted(trigger, qualifier or LATEST, f"/{path}", trigger.name)
+        return Wanted(trigger, qualifier or LATEST, f"/{path}", trigger.rules.name)
 
     async def _of_path(self, raw_path: str) -> Wanted:
         named, _, path = raw_path.removeprefix(LOCAL).partition("/")
@@ -136,8 +137,8 @@ class Triggers:
         if not (name and function):
             raise invalid(f"{LOCAL}TRIGGER.FUNCTION[.SERVICE]/… is the path of an HTTP trigger")
         for trigger in await self._triggers(service, function):
-            if trigger.name == name:
-                return Wanted(trigger, trigger.qualifier, f"/{path}", trigger.name)
+            if trigger.rules.name == name:
+                return Wanted(trigger, trigger.rules.qualifier, f"/{path}", trigger.rules.name)
         await asyncio.to_thread(self._account.targets, service, function, LATEST)
         raise not_found("Trigger", name)
 
@@ -152,22 +153,38 @@ class Triggers:
         trigger = found.get(label)
         if trigger is None:
             raise not_found("Trigger", label)
-        return Wanted(trigger, trigger.qualifier, raw_path, trigger.name)
+        return Wanted(trigger, trigger.rules.qualifier, raw_path, trigger.rules.name)
 
-    async def _of_domain(self, host: str, raw_path: str) -> Wanted:
-        if self._domains is None:
-            raise not_found("DomainName", host)
-        found = await asyncio.to_thread(self._domains.route, host, raw_path)
+    async def _of_domain(self, host: str, raw_path: str, scope: Scope) -> Wanted | None:
+        revision = self._account.revision
+        ask = partial(self._account.route, host, scope["path"], scope["method"])
+        # What was read once is in memory, until something changes.
+        known = self._domains_read == revision
+        found = ask() if known else await asyncio.to_thread(ask)
+        self._domains_read = revision
         if found is None:
-            raise not_found("DomainName", host)
-        service, function, qualifier, path = found
-        trigger = await self._for_version(service, function, qualifier or LATEST)
-        if trigger is None:  # a custom domain needs none
-            trigger = Trigger(service, function, "", qualifier or LATEST, METHODS, {})
-        return Wanted(trigger, qualifier or LATEST, path, host.partition(".")[0])
+            return None
+        trigger = await self._for_version(found.service, found.function, found.qualifier)
+        domain = await self._domain(host)
+        if trigger is None or domain.get("authConfig"):
+            rules = _rules_of(domain, found.qualifier, trigger)
+            trigger = Trigger(found.service, found.function, rules)
+        return Wanted(trigger, found.qualifier, raw_path, host.partition(".")[0])
+
+    async def _domain(self, host: str) -> Mapping[str, Any]:
+        self._forget_what_changed()
+        known = self._of_host.get(host)
+        if known is None:
+            revision = self._revision
+            known = (await asyncio.to_thread(self._account.get_domain, host)).document
+            if revision == self._account.revision:
+                self._of_host[host] = known
+        return known
 
     async def _for_version(self, service: str, function: str, qualifier: str) -> Trigger | None:
-        found = {trigger.qualifier: trigger for trigger in await self._triggers(service, function)}
+        found = {
+            trigger.rules.qualifier: trigger for trigger in await self._triggers(service, function)
+        }
         trigger = found.get(qualifier) or found.get(LATEST)
         if trigger is None:  # if it is the function that is not there, this says so
             await asyncio.to_thread(self._account.targets, service, function, qualifier)
@@ -184,58 +201,43 @@ class Triggers:
             self._of_function[service, function] = found
         return found
 
-    async def _is_custom(self, host: str) -> bool:
-        if self._domains is None:
-            return False
-        self._forget_what_changed()
-        hosts = self._custom_hosts
-        if hosts is None:
-            revision, hosts = self._revision, await asyncio.to_thread(self._domains.hosts)
-            if revision == self._account.revision:
-                self._custom_hosts = hosts
-        return host in hosts
-
     def _forget_what_changed(self) -> None:
         if self._revision != self._account.revision:
             self._revision = self._account.revision
             self._of_function.clear()
-            self._by_label = self._custom_hosts = None
+            self._of_host.clear()
+            self._by_label = None
 
     def _read(self, service: str, function: str) -> tuple[Trigger, ...]:
-        found = self._account.triggers(service, function)
-        return tuple(
-            trigger_of(service, function, entry)
-            for entry in found
-            if entry.document.get("triggerType") == "http"
-        )
+        found = map(http_trigger, self._account.triggers(service, function))
+        return tuple(Trigger(service, function, rules) for rules in found if rules is not None)
 
     def _labels(self) -> dict[str, Trigger]:
         labels: dict[str, Trigger] = {}
         for entry in self._account.functions():
             for trigger in self._read(entry.scope, entry.name):
-                parts = filter(None, (trigger.name, trigger.function, trigger.service))
+                parts = filter(None, (trigger.rules.name, trigger.function, trigger.service))
                 labels.setdefault("-".join(parts).lower(), trigger)
         return labels
 
 
-def trigger_of(service: str, function: str, entry: Entry) -> Trigger:
-    """FC3 has its configuration as a JSON text, FC2 as an object."""
-    config = entry.document.get("triggerConfig") or {}
-    if isinstance(config, str):
-        config = json.loads(config)
-    return Trigger(
-        service=service,
-        function=function,
-        name=entry.name,
-        qualifier=entry.document.get("qualifier") or LATEST,
-        methods=frozenset(map(str.upper, config.get("methods") or METHODS)),
-        config=config,
+def _rules_of(domain: Mapping[str, Any], qualifier: str, trigger: Trigger | None) -> HttpTrigger:
+    """A domain's own, with the trigger's methods if there is one."""
+    auth = domain.get("authConfig") or {}
+    return HttpTrigger(
+        name=domain.get("domainName", ""),
+        qualifier=qualifier,
+        methods=METHODS if trigger is None else trigger.rules.methods,
+        auth_type=auth.get("authType") or "anonymous",
+        auth_config=given.mapping_or_json(auth, "authInfo"),
+        cors=domain.get("corsConfig") or {},
+        url_disabled=False,
     )
 
 
 def check_method(trigger: Trigger, method: str) -> None:
     """405 ``MethodNotAllowed`` (inferred: FC does not say) for one that the trigger has not."""
-    if method not in trigger.methods:
-        allowed = ", ".join(sorted(trigger.methods))
-        message = f"method {method} is not allowed by trigger '{trigger.name}': {allowed}"
+    if method not in trigger.rules.methods:
+        allowed = ", ".join(sorted(trigger.rules.methods))
+        message = f"method {method} is not allowed by trigger '{trigger.rules.name}': {allowed}"
         raise ApiError(405, "MethodNotAllowed", message, {"Allow": allowed})

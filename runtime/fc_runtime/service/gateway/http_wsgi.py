@@ -2,8 +2,7 @@
 How a function of FC2 is called over HTTP: as a WSGI application (spec 4.A).
 
 Here the request becomes what the worker makes an ``environ`` of. Decided, where FC does not say:
-text in it is what PEP 3333 wants, bytes as Latin-1, so that Flask and Django read paths and headers
-that are not ASCII; and the path is decoded, as theirs are.
+headers are bytes as Latin-1, as PEP 3333 wants them, and the path is decoded, as frameworks expect.
 """
 
 from fc_runtime.http import HttpRequest, HttpResponse
@@ -21,7 +20,7 @@ def request_of(call: HttpCall) -> HttpRequest:
         headers.setdefault(canonical(key), []).append(content.decode("latin-1"))
     return HttpRequest(
         method=call.method,
-        path=call.path_bytes.decode("latin-1"),
+        path=call.path_as_sent,
         request_uri=call.request_uri,
         client_ip=call.client_ip,
         host=call.host,

@@ -1,10 +1,10 @@
 """
 What watches the daemon: health, metrics, spans, the access log.
 
-`Telemetry` holds them; `Watched` is the ASGI application around all others.
+`Telemetry` holds the figures; `Counted` and `Watched` are ASGI applications around others.
 """
 
 from fc_runtime.service.telemetry.telemetry import Telemetry
-from fc_runtime.service.telemetry.watched import Watched
+from fc_runtime.service.telemetry.watched import Counted, Watched
 
-__all__ = ["Telemetry", "Watched"]
+__all__ = ["Counted", "Telemetry", "Watched"]

@@ -29,6 +29,7 @@ BUCKETS_S: Final = (
 KINDS: Final = ("invoke", "http", "api", "health")
 CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 CLIENT_LEFT: Final = 499  # as FC counts a client that left before the answer
+BROKEN: Final = 500  # an application raised: the server answers that itself
 
 
 class Telemetry:
@@ -89,11 +90,12 @@ class Telemetry:
         observers[1](max(0.0, elapsed_ms - handler_ms - (result.init_duration_ms or 0.0)) / 1000)
 
     def answered(self, kind: str, status: int) -> None:
-        """A request has been answered; *kind* is one of `KINDS`. 499: its client had left."""
-        if status == CLIENT_LEFT:
-            self._left[kind].inc()
-        else:
-            self._requests[kind, status // 100].inc()
+        """A request has been answered; *kind* is one of `KINDS`."""
+        self._requests[kind, status // 100].inc()
+
+    def client_left(self, kind: str = "invoke") -> None:
+        """A request has not been answered: its client had gone."""
+        self._left[kind].inc()
 
     def routes(self) -> list[Route]:
         return [

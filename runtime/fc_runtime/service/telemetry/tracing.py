@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 MEND: Final = "pip install 'fc-runtime[otel]'"
 SERVICE: Final = "fc-runtime"
-_UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _log = structlog.get_logger(__name__)
 
 
@@ -64,14 +63,11 @@ class Tracing:
         self._tracer = provider.get_tracer("fc_runtime.service")
         self._propagator = TraceContextTextMapPropagator()
 
-    def start(self, scope: Scope) -> RequestSpan | None:
-        """The span of the request; None for one that has none."""
+    def start(self, scope: Scope) -> RequestSpan:
         from opentelemetry.context import Context  # noqa: PLC0415 (of an extra)
         from opentelemetry.trace import SpanKind  # noqa: PLC0415 (of an extra)
 
         path: str = scope["path"]
-        if path in _UNTRACED:
-            return None
         carrier = {
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in scope["headers"]

@@ -1,9 +1,8 @@
 """
-Around all other applications: counts every request, and if that is wanted logs it and has a span
-for it.
+Around applications: `Counted` counts their requests, `Watched` logs them and has spans for them.
 
 What lies inside leaves word in the scope: `KIND` and `FUNCTION` for whom it was, `REQUEST_ID` under
-what name; and is told nothing.
+what name; and is told nothing. Invocations through the API count themselves.
 """
 
 from time import perf_counter
@@ -12,54 +11,69 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fc_runtime.service.telemetry.telemetry import CLIENT_LEFT, Telemetry
+from fc_runtime.service.telemetry.telemetry import BROKEN, CLIENT_LEFT, Telemetry
 from fc_runtime.service.telemetry.tracing import Tracing
 
 KIND: Final = "fc.kind"
 FUNCTION: Final = "fc.function"
 REQUEST_ID: Final = "fc.request_id"
-BROKEN: Final = 500  # an application raised: the server answers that itself
 _HEALTH: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _log = structlog.get_logger("fc_runtime.access")
 
 
-class Watched:
-    """
-    Args:
-        access_log: an event for each request; those for health and metrics are left out.
-    """
+class Counted:
+    """An application, whose requests are counted by kind and class of status."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        telemetry: Telemetry,
-        *,
-        access_log: bool = False,
-        tracing: Tracing | None = None,
-    ) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self._app = app
         self._telemetry = telemetry
-        self._access_log = access_log
-        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        seen = _Seen(send)
+        status = BROKEN
+        try:
+            await self._app(scope, receive, seen.send)
+            status = seen.status
+        finally:
+            if status:
+                self._telemetry.answered(kind_of(scope), status)
+            else:
+                self._telemetry.client_left(kind_of(scope))
+
+
+class Watched:
+    """
+    An application, with an event and a span for each request that is no question about health.
+
+    Args:
+        access_log: whether there are events.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, access_log: bool = True, tracing: Tracing | None = None
+    ) -> None:
+        self._app = app
+        self._access_log = access_log
+        self._tracing = tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _HEALTH:
+            await self._app(scope, receive, send)
+            return
         started = perf_counter()
         seen = _Seen(send)
         span = None if self._tracing is None else self._tracing.start(scope)
-        unanswered = BROKEN
+        status = BROKEN
         try:
             await self._app(scope, receive, seen.send)
-            unanswered = CLIENT_LEFT
+            status = seen.status or CLIENT_LEFT
         finally:
-            kind = kind_of(scope)
-            status = seen.status or unanswered
-            self._telemetry.answered(kind, status)
             if span is not None:
-                span.end(scope, kind, status)
-            if self._access_log and kind != "health":
+                span.end(scope, kind_of(scope), status)
+            if self._access_log:
                 _log.info(
                     "request.answered",
                     method=scope["method"],
