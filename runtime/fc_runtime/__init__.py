@@ -21,6 +21,7 @@ from fc_runtime.errors import (
     TimedOutError,
 )
 from fc_runtime.function import Function
+from fc_runtime.http import HttpRequest, HttpResponse
 from fc_runtime.outcome import (
     Crashed,
     InitializationFailed,
@@ -48,6 +49,8 @@ __all__ = [
     "Function",
     "FunctionNotFoundError",
     "HandlerError",
+    "HttpRequest",
+    "HttpResponse",
     "InitializationError",
     "InitializationFailed",
     "InternalError",

@@ -17,6 +17,7 @@ from fc_runtime.dispatch.drive_async import drive
 from fc_runtime.dispatch.watch import Ending
 from fc_runtime.errors import InvalidFunctionError, OverloadedError
 from fc_runtime.function import Function
+from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import Result
 from fc_runtime.pool.grants import Grant, Leave
 from fc_runtime.pool.instance import Instance
@@ -102,6 +103,7 @@ class AsyncRuntime:
         timeout: float | None = None,  # noqa: ASYNC109 (handler time, enforced by the pool)
         request_id: str | None = None,
         credentials: Credentials | None = None,
+        http: HttpRequest | None = None,
         check: bool = True,
     ) -> Result:
         """See `Runtime.invoke`."""
@@ -114,6 +116,7 @@ class AsyncRuntime:
             timeout=timeout,
             request_id=request_id,
             credentials=credentials,
+            http=http,
         )
         asks = credentials is None and callable(core.pool(name).function.credentials)
         request = await _in_thread(make) if asks else make()

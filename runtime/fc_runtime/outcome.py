@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeAlias
 
 from fc_runtime import errors
+from fc_runtime.http import HttpResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class Result:
     usage: Usage
     instance_id: str = ""
     init_log_bytes: int = 0
+    http: HttpResponse | None = None  # what was answered to an `HttpRequest`; payload is its body
 
     @property
     def ok(self) -> bool:

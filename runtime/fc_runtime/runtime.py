@@ -20,6 +20,7 @@ from fc_runtime.errors import (
     RuntimeClosedError,
 )
 from fc_runtime.function import Function
+from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import Result
 from fc_runtime.pool import nursery
 from fc_runtime.pool.core import Core, close_dropped
@@ -161,6 +162,7 @@ class Runtime:
         timeout: float | None = None,
         request_id: str | None = None,
         credentials: Credentials | None = None,
+        http: HttpRequest | None = None,
         check: bool = True,
     ) -> Result:
         """
@@ -172,6 +174,8 @@ class Runtime:
             timeout: seconds of handler time, never longer than the function's own.
             request_id: for ``context.request_id``; made up if None.
             credentials: for this invocation only, instead of the function's.
+            http: call it the WSGI way, ``app(environ, start_response)``, with *event* as the
+                body (spec 4.A); what it answers is in ``Result.http`` and ``Result.payload``.
             check: raise the outcome's error; False hands back the `Result` whatever happened.
 
         Raises: RefusedError subclasses: no handler code ran, a retry is safe. InvocationError
@@ -187,6 +191,7 @@ class Runtime:
             and timeout is None
             and request_id is None
             and credentials is None
+            and http is None
         ):
             pool = core.pool(name)
             if pool.plain and len(event) <= core.max_event_bytes:
@@ -204,6 +209,7 @@ class Runtime:
                 timeout=timeout,
                 request_id=request_id,
                 credentials=credentials,
+                http=http,
             )
         )
         result = self._serve(request, serving)

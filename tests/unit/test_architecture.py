@@ -23,6 +23,7 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 # Other people's programs are written against these: to take one away is to break them.
 PUBLIC = {
     *("Runtime", "AsyncRuntime", "Function", "Credentials", "Result", "Usage", "Outcome"),
+    *("HttpRequest", "HttpResponse"),
     *("Returned", "Raised", "InitializationFailed", "TimedOut", "OutOfMemory", "Crashed"),
     "ResponseRejected",
     *("FcRuntimeError", "RefusedError", "InvocationError", "InternalError"),
@@ -44,7 +45,7 @@ LONGER = {  # up to so many lines, and why they are not two files
         400,
         "one invocation in the worker, written out for speed in the order it happens",
     ),
-    "pool/serving.py": (350, "one invocation from lease to release, for both faces"),
+    "pool/serving.py": (370, "one invocation from lease to release, for both faces"),
     "zygote.py": (350, "a single-threaded program, whose order of steps is its correctness"),
 }
 SHARED = {"wire", "messages", "tree"}  # of fc_worker, for both sides

@@ -63,6 +63,9 @@ REQUEST_ID: Final = "r"
 CREDENTIALS: Final = "c"  # [access_key_id, access_key_secret, security_token], absent without
 TIMEOUT_NS: Final = "t"  # of the handler, counted from the moment it starts
 RETRY_COUNT: Final = "n"
+HTTP: Final = "w"  # an HTTP request, all but its body: JSON, as FC's x-fc-http-params
+HTTP_STATUS: Final = "ws"
+HTTP_HEADERS: Final = "wh"  # names and values in turn, one a line
 INSTANCE: Final = "i"  # FC_INSTANCE_ID, told once, with INITIALIZE
 RUN_NS: Final = "rn"  # what the handler took, by the worker's clock
 INIT_NS: Final = "ns"  # what import and initializer took, by the worker's clock
@@ -80,6 +83,9 @@ CHILDREN: Final = "k"  # processes that the worker itself started during the inv
 LEFT_BEHIND: Final = "l"  # of those and theirs, killed because they outlived the handler
 UNCLEAN: Final = "d"  # a word for what could not be undone: the instance must be replaced
 THREADED: Final = "h"  # threads outlived the handler, so its log may still grow
+
+MAX_HTTP_HEADER_BYTES: Final = 64 * 1024  # of a response
+MAX_HTTP_HEADERS: Final = 500
 
 STATUS_RETURNED: Final = 0
 STATUS_RAISED: Final = 1

@@ -19,10 +19,11 @@ import os
 import resource
 import time
 from contextlib import suppress
+from functools import partial
 from types import CoroutineType
 from typing import Any, Final, Never
 
-from fc_worker import capture, failures, messages as m, respond, tree, wire
+from fc_worker import capture, failures, messages as m, respond, tree, wire, wsgi
 from fc_worker.context import ContextFactory
 from fc_worker.load import Loader, LoadError
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
@@ -36,6 +37,7 @@ QUICK_NS: Final = 100_000
 MiB: Final = 1024 * 1024
 GROWTH_EVERY: Final = 8  # quick answers; slow ones are looked at anyway
 _INVOKE: Final = int(Kind.INVOKE)
+_INITIALIZE: Final = int(Kind.INITIALIZE)
 _RESULT: Final = int(Kind.RESULT)
 _count_threads: Final = _thread._count  # noqa: SLF001 (besides the main one; no lock is taken)
 _CREDENTIAL_NAMES: Final = (
@@ -86,8 +88,10 @@ class Worker:
             for frame in decoder.feed(data):
                 if frame.kind == _INVOKE:
                     self._invoke(frame)
-                else:
+                elif frame.kind == _INITIALIZE:
                     self._initialize(frame)
+                else:
+                    self._invoke_otherwise(frame)
         os._exit(0)
 
     # -- the two requests ----------------------------------------------------------------------
@@ -170,7 +174,7 @@ class Worker:
             # Too short to have waited for anything: its time is its CPU time, to the few µs.
             run_us = run_ns // 1000
             self._told_us += run_us
-        if quick and answer[m.STATUS] == m.STATUS_RETURNED and len(body) < READ_BYTES:
+        if quick and len(answer) == 1 and len(body) < READ_BYTES:  # nothing but the status
             self._write(wire.encode_plain(frame.invocation, body, run_us))
         else:
             if quick:
@@ -185,6 +189,16 @@ class Worker:
         self._answered += 1
         if self._empties is not None or not self._answered % GROWTH_EVERY:
             self._look_back()
+
+    def _invoke_otherwise(self, frame: Frame) -> None:
+        """An HTTP request: the same steps, around another call."""
+        handler = self._handler
+        told = frame.headers[m.HTTP]
+        self._handler = partial(wsgi.answer, handler, self._config.handler, told)
+        try:
+            self._invoke(frame)
+        finally:
+            self._handler = handler
 
     def _look_back(self) -> None:
         """After an answer: is there a reason to leave the next event to another instance?"""
@@ -206,8 +220,14 @@ class Worker:
         return self._runner.run(value)
 
     def _encoded(self, value: object) -> tuple[dict[str, Any], bytes]:
+        answer: dict[str, Any] = {m.STATUS: m.STATUS_RETURNED}
         try:
-            body = value if type(value) is bytes else respond.encode(value)
+            if type(value) is bytes:
+                body = value
+            elif type(value) is wsgi.Response:
+                answer[m.HTTP_STATUS], answer[m.HTTP_HEADERS], body = value
+            else:
+                body = respond.encode(value)
         except Exception as error:  # noqa: BLE001 (to_json and repr are user code too)
             failure = respond.failure_of(error, skip=0)  # spec 1.6: with the runtime's frames
             failures.log_failure(failure.body.decode())
@@ -216,7 +236,7 @@ class Worker:
             message = f"the result has {len(body)} bytes, more than the limit of {self._most} bytes"
             refusal = respond.platform_body(message)
             return failures.failed(m.STATUS_REJECTED, "ResponseTooLarge", message, ""), refusal
-        return {m.STATUS: m.STATUS_RETURNED}, body
+        return answer, body
 
     def _raised(self, error: Exception) -> tuple[dict[str, Any], bytes]:
         if type(error) is LoadError:

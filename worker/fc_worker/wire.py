@@ -41,6 +41,7 @@ class Kind(IntEnum):
     INVOKE = 3  # to the worker: one event
     RESULT = 4  # from the worker: what became of it
     CHUNK = 5  # kept for streamed results
+    HTTP = 6  # to the worker: an HTTP request, for a handler that speaks WSGI
 
 
 class WireError(Exception):

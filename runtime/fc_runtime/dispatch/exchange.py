@@ -16,7 +16,11 @@ from typing import Any, Final
 from fc_worker import messages as m, wire
 from fc_worker.wire import Decoder, Frame, Kind, WireError
 
-_TEXT_FIELDS: Final = frozenset({m.ERROR_TYPE, m.ERROR_MESSAGE, m.TRACEBACK, m.UNCLEAN})
+from fc_runtime.http import HttpResponse, parse_response
+
+_TEXT_FIELDS: Final = frozenset(
+    {m.ERROR_TYPE, m.ERROR_MESSAGE, m.TRACEBACK, m.UNCLEAN, m.HTTP_HEADERS}
+)
 _NUMBER_FIELDS: Final = frozenset(
     {
         m.STATUS,
@@ -29,6 +33,7 @@ _NUMBER_FIELDS: Final = frozenset(
         m.PEAK_RSS,
         m.CHILDREN,
         m.LEFT_BEHIND,
+        m.HTTP_STATUS,
     }
 )
 _TOO_MUCH: Final = 2**63
@@ -44,6 +49,7 @@ _STATUSES: Final = frozenset(
 )
 _INITIALIZE: Final = int(Kind.INITIALIZE)
 _INVOKE: Final = int(Kind.INVOKE)
+_HTTP: Final = int(Kind.HTTP)
 _READY: Final = int(Kind.READY)
 _RESULT: Final = int(Kind.RESULT)
 _LOT: Final = struct.Struct("<512Q")
@@ -75,7 +81,17 @@ class Exchange:
     Drivers read ``unsent`` and call `sent` and `received`; they never look inside a frame.
     """
 
-    __slots__ = ("_decoder", "_invocation", "_owed", "ready", "reply", "sent_bytes", "unsent")
+    __slots__ = (
+        "_decoder",
+        "_invocation",
+        "_kind",
+        "_owed",
+        "http",
+        "ready",
+        "reply",
+        "sent_bytes",
+        "unsent",
+    )
 
     def __init__(self, decoder: Decoder, invocation: int) -> None:
         self._decoder = decoder
@@ -85,13 +101,17 @@ class Exchange:
         self.sent_bytes = 0
         self.ready: Frame | None = None
         self.reply: Frame | None = None
+        self.http: HttpResponse | None = None  # if that was asked for, and given
+        self._kind = _INVOKE
 
     def ask_to_initialize(self, headers: dict[str, Any]) -> None:
         self.unsent.append(wire.encode(_INITIALIZE, self._invocation, headers, 0))
         self._owed.append(_READY)
 
     def ask_to_invoke(self, headers: dict[str, Any], event: bytes, flags: int = 0) -> None:
-        self.unsent.append(wire.encode(_INVOKE, self._invocation, headers, len(event), flags))
+        if m.HTTP in headers:
+            self._kind = _HTTP
+        self.unsent.append(wire.encode(self._kind, self._invocation, headers, len(event), flags))
         if event:
             self.unsent.append(event)
         self._owed.append(_RESULT)
@@ -147,7 +167,18 @@ class Exchange:
             if frame.headers[m.STATUS] != m.STATUS_RETURNED:
                 self._owed.clear()  # it will not serve: nothing more comes
         else:
+            self._take_http(frame.headers)
             self.reply = frame
+
+    def _take_http(self, headers: Mapping[str, Any]) -> None:
+        """What belongs to an HTTP response is there if one is owed, and only then."""
+        if self._kind == _HTTP and headers[m.STATUS] == m.STATUS_RETURNED:
+            try:
+                self.http = parse_response(headers.get(m.HTTP_STATUS), headers.get(m.HTTP_HEADERS))
+            except ValueError as error:
+                raise WireError(str(error)) from error
+        elif m.HTTP_STATUS in headers or m.HTTP_HEADERS in headers:
+            raise WireError("an HTTP response that nobody asked for")
 
 
 def check_fields(headers: Mapping[str, Any]) -> None:

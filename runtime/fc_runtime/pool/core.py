@@ -31,6 +31,7 @@ from fc_runtime.errors import (
     RuntimeClosedError,
 )
 from fc_runtime.function import Function
+from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import name_of_kind
 from fc_runtime.pool import nursery
 from fc_runtime.pool.endings import GONE_WITHIN_S, STUCK_S
@@ -169,6 +170,7 @@ class Core:
         timeout: float | None,
         request_id: str | None,
         credentials: Credentials | None,
+        http: HttpRequest | None,
     ) -> Request:
         """Check one call of ``invoke``. Raises RefusedError subclasses."""
         pool = self.pool(name)
@@ -191,6 +193,10 @@ class Core:
             raise InvalidFunctionError("credentials", type(credentials).__name__, "a Credentials")
         headers = request_headers(request_id, credentials)
         headers[m.TIMEOUT_NS] = timeout_ns = int(limit_s * 1e9)
+        if http is not None:
+            if not isinstance(http, HttpRequest):
+                raise InvalidFunctionError("http", type(http).__name__, "an HttpRequest")
+            headers[m.HTTP] = http.as_sent()
         return Request(pool, body, headers, request_id, timeout_ns)
 
     # -- ending --------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from fc_runtime.dispatch.call import Call
 from fc_runtime.dispatch.exchange import Exchange
 from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import Ending, Guarded
-from fc_runtime.outcome import Outcome, Result, Usage
+from fc_runtime.outcome import RETURNED, Outcome, Result, Usage
 from fc_runtime.pool import autopsy
 from fc_runtime.pool.instance import Exit, Instance
 from fc_runtime.pool.request import Request
@@ -75,9 +75,9 @@ class Serving:
         deadline_ns = started_ns + request.timeout_ns
         if cold:
             limit_ns = int(pool.function.initialization_timeout * 1e9)
-            exchange.ask_to_initialize(
-                {**request.headers, m.TIMEOUT_NS: limit_ns, m.INSTANCE: instance.name}
-            )
+            told = {**request.headers, m.TIMEOUT_NS: limit_ns, m.INSTANCE: instance.name}
+            told.pop(m.HTTP, None)
+            exchange.ask_to_initialize(told)
             deadline_ns = started_ns + limit_ns
         elif not invocation:
             if core.placer.enabled and channel.pid is not None:
@@ -333,6 +333,7 @@ class Serving:
             cold_start=self._cold,
             usage=usage,
             instance_id=self.instance.name,
+            http=call.exchange.http if outcome is RETURNED else None,
             init_log_bytes=settle.init_log_bytes(call, len(log)) if self._cold else 0,
         )
 

@@ -1,11 +1,13 @@
 """What an instance's bytes mean on our side: three conversations, and a `WireError` for all else."""
 
 import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from fc_runtime.dispatch.exchange import Exchange, Ids, check_fields
+from fc_runtime.http import HttpResponse
 from fc_worker import messages as m, wire
 from fc_worker.wire import Decoder, Frame, Kind, WireError
 from hypothesis import given, strategies as st
@@ -386,3 +388,96 @@ def test_hostile_answers_give_a_sane_frame_or_a_wire_error(
             for field, value in frame.headers.items():
                 assert type(value) is type(FULL[field])
                 assert type(value) is not int or 0 <= value < 2**63
+
+
+# -- HTTP --------------------------------------------------------------------------------------
+
+
+def http() -> Exchange:
+    exchange = Exchange(Decoder(MAX_BODY + m.MAX_HTTP_HEADER_BYTES), INVOCATION)
+    exchange.ask_to_invoke({m.REQUEST_ID: "r", m.HTTP: "{}"}, b"body")
+    return exchange
+
+
+def page(status: object = 200, text: object = "") -> dict[str, Any]:
+    return {**GOOD, m.HTTP_STATUS: status, m.HTTP_HEADERS: text}
+
+
+@pytest.mark.parametrize(
+    ("text", "headers"),
+    [
+        ("", ()),
+        ("A\n", (("A", ""),)),
+        (
+            "Set-Cookie\na=1\nSet-Cookie\nb\t2 \u00fc",
+            (("Set-Cookie", "a=1"), ("Set-Cookie", "b\t2 ü")),
+        ),
+    ],
+)
+def test_http_response_is_taken(text: str, headers: tuple[tuple[str, str], ...]) -> None:
+    """A status and names and values in turn, if an HTTP request was sent."""
+    exchange = http()
+
+    assert exchange.received(answer(Kind.RESULT, page(599, text), b"body"))
+
+    assert HttpResponse(599, headers) == exchange.http
+
+
+BREACHES: dict[str, dict[str, Any]] = {
+    "no status": {**GOOD, m.HTTP_HEADERS: ""},
+    "no headers": {**GOOD, m.HTTP_STATUS: 200},
+    "neither": GOOD,
+    "status is a text": page("200"),
+    "status is a truth": page(True),
+    "status is too low": page(99),
+    "status is too high": page(600),
+    "headers are a number": page(200, 5),
+    "headers are bytes": page(200, b"A\nb"),
+    "headers are a list": page(200, ["A", "b"]),
+    "a name alone": page(200, "A"),
+    "a third line": page(200, "A\nb\nC"),
+    "an empty name": page(200, "\nb"),
+    "a space in a name": page(200, "A b\nc"),
+    "a colon in a name": page(200, "A:\nc"),
+    "a return in a value": page(200, "A\nb\r"),
+    "a NUL in a value": page(200, "A\nb\0"),
+    "too many": page(200, "\n".join(["A", "b"] * (m.MAX_HTTP_HEADERS + 1))),
+    "too long": page(200, "A\n" + "b" * m.MAX_HTTP_HEADER_BYTES),
+}
+
+
+@pytest.mark.parametrize("headers", BREACHES.values(), ids=BREACHES)
+def test_anything_else_is_a_breach(headers: dict[str, Any]) -> None:
+    """A worker is hostile: what it says of an HTTP response is believed only if it is one."""
+    exchange = http()
+
+    with pytest.raises(WireError):
+        exchange.received(answer(Kind.RESULT, headers))
+
+    assert exchange.reply is None
+
+
+def test_plain_answer_to_an_http_request_is_a_breach() -> None:
+    """It has no status."""
+    with pytest.raises(WireError):
+        http().received(PLAIN)
+
+
+@pytest.mark.parametrize(("exchange", "before"), [(warm, b""), (cold, READY)])
+def test_http_response_that_nobody_asked_for_is_a_breach(
+    exchange: Callable[[], Exchange], before: bytes
+) -> None:
+    """An event is answered with a value."""
+    with pytest.raises(WireError, match="nobody asked"):
+        exchange().received(before + answer(Kind.RESULT, page()))
+
+
+def test_failed_http_request_is_answered_without_a_response() -> None:
+    """An exception has neither status nor headers; with them it is a breach."""
+    exchange = http()
+    failure = {**FULL, m.STATUS: m.STATUS_RAISED}
+
+    assert exchange.received(answer(Kind.RESULT, failure))
+    assert exchange.http is None
+    with pytest.raises(WireError):
+        http().received(answer(Kind.RESULT, {**failure, m.HTTP_STATUS: 200}))

@@ -196,7 +196,7 @@ def test_hostile_headers_give_a_map_or_a_wire_error(packed: bytes) -> None:
         ({"header_size": 2**32 - 1}, "headers of 4294967295 bytes"),
         ({"header_size": MAX_HEADER_BYTES + 1}, f"limit {MAX_HEADER_BYTES}"),
         ({"kind": 0}, "kind 0"),
-        ({"kind": 6}, "kind 6"),
+        ({"kind": 8}, "kind 8"),
         ({"version": 0}, "version 0"),
         ({"version": VERSION + 1}, "version 2"),
     ],
