@@ -66,9 +66,9 @@ class CustomApp:
             told = told_by([])
             await self._initialize(told, await self._deployment.begin(told))
 
-    async def stop(self) -> None:
-        """End all workers, pre-stop hooks first; running calls have `grace` seconds."""
-        await self._runtime.close(self.settings.grace)
+    async def stop(self, grace: float | None = None) -> None:
+        """End all workers, pre-stop hooks first; running calls have *grace* seconds, or `grace`."""
+        await self._runtime.close(self.settings.grace if grace is None else grace)
 
     # -- which kind of call --------------------------------------------------------------------
 
