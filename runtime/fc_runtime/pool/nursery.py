@@ -84,7 +84,13 @@ def initialize(
     """
     pool = core.pool(name)
     request = core.request(
-        name, b"", json_value=NOTHING, timeout=None, request_id=request_id, credentials=credentials
+        name,
+        b"",
+        json_value=NOTHING,
+        timeout=None,
+        request_id=request_id,
+        credentials=credentials,
+        http=None,
     )
     with pool.roster.lock:
         if pool.roster.is_up(1):

@@ -172,3 +172,25 @@ def test_what_cannot_work_is_one_line(handlers: Path, name: str, value: str) -> 
     assert 2 == code
     assert 1 == program.errors.count("\n")
     assert value in program.errors
+
+
+def test_sigterm_ends_a_start(handlers: Path, tmp_path: Path) -> None:
+    """A program that is still starting its first worker need not come up to be stopped."""
+    (tmp_path / "index.py").write_text(
+        "import os, time\n"
+        "os.close(os.open(os.environ['GATE'], os.O_WRONLY))\n"
+        "time.sleep(60)\n"
+        "def handler(event, context): ...\n"
+    )
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    program = Program(
+        {"FC_FUNC_CODE_PATH": str(tmp_path), "GATE": str(gate), "FC_INITIALIZATION_TIMEOUT": "60"}
+    )
+    try:
+        gate.read_text()  # until the import has begun
+    finally:
+        code = program.stop(within_s=20.0)
+
+    assert 0 == code
+    assert "http://" not in program.output

@@ -8,6 +8,8 @@ says the same of events and hooks, and belongs to the client of an HTTP trigger.
 """
 
 import json
+import sys
+import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
@@ -64,9 +66,9 @@ class CustomApp:
             told = told_by([])
             await self._initialize(told, await self._deployment.begin(told))
 
-    async def stop(self) -> None:
-        """End all workers, pre-stop hooks first; running calls have `grace` seconds."""
-        await self._runtime.close(self.settings.grace)
+    async def stop(self, grace: float | None = None) -> None:
+        """End all workers, pre-stop hooks first; running calls have *grace* seconds, or `grace`."""
+        await self._runtime.close(self.settings.grace if grace is None else grace)
 
     # -- which kind of call --------------------------------------------------------------------
 
@@ -93,6 +95,10 @@ class CustomApp:
             await _refuse(send, _refusal(error), told.request_id)
         except ApiError as error:
             await _refuse(send, error, told.request_id)
+        except Exception:  # noqa: BLE001 (ours: the platform would count a bare 500 as a success)
+            sys.stderr.write(f"fc-runtime: {told.request_id}: {traceback.format_exc()}")
+            bug = ApiError(500, "InternalServerError", "a bug in fc-runtime; its log says more")
+            await _refuse(send, bug, told.request_id)
 
     def _route(self, scope: Scope, told: Told) -> Call:
         asked = told.control_path or f"{scope['method']} {scope['path']}"
@@ -199,8 +205,8 @@ class CustomApp:
         except RefusedError as error:
             await self._out.end(output.INVOKE, told.request_id, b"", str(error))
             raise
-        error_text = output.error_suffix(result)
-        await self._out.end(output.INVOKE, told.request_id, result.log, error_text)
+        log = output.with_initialization(result) if function.initializer else result.log
+        await self._out.end(output.INVOKE, told.request_id, log, output.error_suffix(result))
         return result
 
 

@@ -81,3 +81,20 @@ def error_suffix(result: Result) -> str:
     body = json.loads(result.payload)  # made by us, for every outcome
     message = body.get("errorMessage") if isinstance(body, dict) else None
     return " ".join(str(message or describe(outcome)).split())
+
+
+def with_initialization(result: Result) -> bytes:
+    """The log of a cold start, what the initializer wrote between lines of its own."""
+    size = result.init_log_bytes
+    if not size:
+        return result.log
+    whose = f"RequestId: {result.request_id}\n"
+    first = result.log[:size]
+    return b"".join(
+        (
+            f"FC {INITIALIZE} Start {whose}".encode(),
+            first if first.endswith(b"\n") else first + b"\n",
+            f"FC {INITIALIZE} End {whose}".encode(),
+            result.log[size:],
+        )
+    )

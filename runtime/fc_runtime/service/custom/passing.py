@@ -71,6 +71,6 @@ def answer_of(result: Result) -> Answer:
     """What the client is answered; 502 with FC's error body if the function failed."""
     if not result.ok:
         return failed(result.payload, UNHANDLED)
-    if getattr(result, "http", None) is not None:
+    if result.http is not None:
         return accepted(Answer(result.http.status, list(result.http.headers), result.payload))
     return accepted(http_event.answer_of(result.payload))

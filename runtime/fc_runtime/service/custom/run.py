@@ -54,11 +54,18 @@ async def _serve(
 ) -> None:
     runtime = AsyncRuntime(isolation=isolation, max_event_bytes=2 * MAX_BODY_BYTES, log=log)
     app = build_custom(settings, runtime)
+    server = _Server(_configured(app, settings))
+    server.starting = asyncio.ensure_future(app.start())
     try:
-        await app.start()
-        await _Server(_configured(app, settings)).serve(sockets=[listening])
+        with server.heeding_signals():
+            await asyncio.wait((server.starting,))
+            if not server.starting.cancelled():
+                server.starting.result()  # what kept it from starting
+                server.starting = None
+                await server.serve(sockets=[listening])
     finally:
-        await app.stop()
+        in_a_hurry = server.force_exit or server.starting is not None
+        await app.stop(0.0 if in_a_hurry else settings.grace)
 
 
 def _configured(app: CustomApp, settings: CustomSettings) -> uvicorn.Config:
@@ -81,6 +88,8 @@ def _configured(app: CustomApp, settings: CustomSettings) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """Says that it serves; takes a signal as a request to stop, not as its own end."""
 
+    starting: "asyncio.Future[None] | None" = None  # until it has started
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listening in sockets or ():
@@ -90,6 +99,11 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        yield  # `heeding_signals` lasts longer
+
+    @contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """For as long as there is something to stop, the start included."""
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stop)
@@ -100,13 +114,16 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(signum)
 
     def _stop(self) -> None:
+        if self.starting is not None:
+            self.starting.cancel()
         self.force_exit = self.should_exit
         self.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol by name: asyncio has what it accepts sent at once only if it is told.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
