@@ -86,12 +86,12 @@ def _to_paste(account: Account, entry: Entry, keys: Keys | None) -> str:
     where a person reads it, and never lands in a log.
     """
     url = f"{account.base_url}{path_of(entry)}"
-    if keys is None:
-        return _curl(url)
     for trigger in account.triggers(entry.scope, entry.name):
         config = trigger.document["triggerConfig"]
         if trigger.document["triggerType"] == "http" and config.get("authType") == "anonymous":
             return f"curl {shlex.quote(trigger_url(account, entry, trigger))}"
+    if keys is None:
+        return _curl(url)
     if not os.isatty(output.STDERR):
         return f"call it with an SDK: endpoint {account.base_url}, and an access key"
     return f"# good for 15 minutes:\n{_curl(url, _signed(path_of(entry), keys))}"

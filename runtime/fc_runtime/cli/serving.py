@@ -83,9 +83,9 @@ def _serve(asked: Asked, log: Log | None) -> Exit:
             settings,
             runtime=runtime,
             credentials=credentials,
-            authenticator=None
-            if keys is None
-            else Authenticator(keys.keys, account=asked.account_id),
+            authenticator=Authenticator(
+                None if keys is None else keys.keys, account=asked.account_id
+            ),
             local_code=asked.local_code,
             access_log=asked.access_log,
             heard=_heard if asked.function_log else None,

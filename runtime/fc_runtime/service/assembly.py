@@ -6,6 +6,9 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount
+
 from fc_runtime.aio import AsyncRuntime
 from fc_runtime.outcome import Result
 from fc_runtime.service import app as apps
@@ -15,14 +18,15 @@ from fc_runtime.service.app import App, Asgi
 from fc_runtime.service.auth import Authenticator, Pending, Request
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.gateway.bodies import Scope
+from fc_runtime.service.gateway.http_gateway import HttpGateway
 from fc_runtime.service.home import Home
 from fc_runtime.service.identity import RoleCredentials
 from fc_runtime.service.packages import Packages
 from fc_runtime.service.settings import Settings
 from fc_runtime.service.store import Store
 from fc_runtime.service.telemetry import Telemetry, Watched
-from fc_runtime.service.telemetry.telemetry import CLIENT_LEFT
 from fc_runtime.service.telemetry.tracing import Tracing, tracing_of
+from fc_runtime.service.telemetry.watched import Counted
 
 
 class Assembly:
@@ -33,7 +37,7 @@ class Assembly:
     Args:
         runtime: closed with the app.
         credentials: for the roles of functions.
-        authenticator: None lets everybody in.
+        authenticator: for the API, and for triggers that are signed.
         local_code: may the API name a folder of this machine as code?
         heard: what a function wrote, of each call that wrote anything or failed.
     Raises: StoreError.
@@ -46,7 +50,7 @@ class Assembly:
         *,
         runtime: AsyncRuntime,
         credentials: RoleCredentials,
-        authenticator: Authenticator | None,
+        authenticator: Authenticator,
         local_code: bool,
         access_log: bool,
         heard: Callable[[Deployment, Result], None] | None,
@@ -65,18 +69,21 @@ class Assembly:
         self._tracing: Tracing | None = tracing_of(os.environ)
         if self._tracing is not None:
             self._closing.callback(self._tracing.close)
+        begins = None if authenticator.is_off else _begin(authenticator)
         wrapped = access_log or self._tracing is not None
         self.app: App = apps.build(
             settings,
             self.account,
             runtime,
-            routes=lambda _app: [*self.telemetry.routes(), *management_routes(self.account)],
-            begin=None if authenticator is None else _begin(authenticator),
+            routes=self._routes,
+            begin=begins,
             credentials_of=credentials.source,
-            watcher=_Counts(self.telemetry, answers=not wrapped),
+            watcher=self.telemetry,
             around=self._watched(access_log=access_log) if wrapped else None,
             heard=heard,
         )
+        self._authenticator = authenticator
+        self._heard = heard
 
     @property
     def asgi(self) -> Asgi:
@@ -92,9 +99,26 @@ class Assembly:
     async def stop(self, grace: float) -> None:
         await self.app.stop(grace)
 
+    def _routes(self, app: App) -> list[BaseRoute]:
+        """HTTP triggers first: a host of its own has all paths."""
+        if app.presence is None:
+            raise AssertionError("asked for before it was started")
+        triggers = HttpGateway(
+            account=self.account,
+            deployer=app.deployer,
+            runtime=app.runtime,
+            presence=app.presence,
+            settings=app.settings,
+            telemetry=self.telemetry,
+            authenticator=self._authenticator,
+            heard=self._heard,
+        )
+        rest = Starlette(routes=[*self.telemetry.routes(), *management_routes(self.account)])
+        return [Mount("/", Counted(triggers.before(rest), self.telemetry))]
+
     def _watched(self, *, access_log: bool) -> Callable[[Asgi], Asgi]:
         def around(inner: Asgi) -> Asgi:
-            return Watched(inner, self.telemetry, access_log=access_log, tracing=self._tracing)
+            return Watched(inner, access_log=access_log, tracing=self._tracing)
 
         return around
 
@@ -108,22 +132,6 @@ class Assembly:
         traceback: TracebackType | None,
     ) -> None:
         self._closing.close()
-
-
-class _Counts:
-    """`Telemetry` as the gateway's watcher. ``answers``: unless `Watched` counts them already."""
-
-    def __init__(self, telemetry: Telemetry, *, answers: bool) -> None:
-        self._telemetry = telemetry
-        self._answers = answers
-        self.invoked = telemetry.invoked
-
-    def answered(self, kind: str, status: int) -> None:
-        if self._answers:
-            self._telemetry.answered(kind, status)
-
-    def client_left(self) -> None:
-        self.answered("invoke", CLIENT_LEFT)
 
 
 def _begin(authenticator: Authenticator) -> Callable[[Scope], Pending]:

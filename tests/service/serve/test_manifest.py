@@ -433,13 +433,15 @@ def test_mistakes(project: Path, text: str, line: int, told: str) -> None:
         ("resources: {a: {props: {}}}", "component: missing"),
         ("resources: {a: {component: website}}", "no function in it can be served"),
         ("resources: {a: {component: fc3, props: {}}}", "functionName: missing"),
-        ("resources: {a: {component: fc3, props: {functionName: 1a}}}", "not starting with a digit"),
+        (
+            "resources: {a: {component: fc3, props: {functionName: 1a}}}",
+            "not starting with a digit",
+        ),
         ("resources: {a: {component: fc3, props: {functionName: a}}}", "runtime: missing"),
         ("resources: {a: {component: fc, props: {}}}", "service: missing"),
         ("resources: {a: {component: fc3, extend: {name: x}}}", "one of template's"),
         (
-            "vars: {a: '${vars.b}', b: '${vars.a}'}\n"
-            "resources: {a: {component: fc3, props: {functionName: '${vars.a}'}}}",
+            "{vars: {a: '${vars.a}'}, resources: {a: {component: fc3, props: {x: '${vars.a}'}}}}",
             "refers to itself",
         ),
     ],

@@ -37,6 +37,7 @@ def test_project_of_fc3(home: Path, project: Make) -> None:
         pasted = subprocess.run(
             shlex.split(said), capture_output=True, timeout=LONG_S, check=True, text=True
         )
+        assert served.url + "/_fc/http/web.hi/" in said
         assert pasted.stdout == "from s.yaml"
         assert served.stop() == 0
         assert served.process.stdout is not None
