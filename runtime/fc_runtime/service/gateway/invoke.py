@@ -124,7 +124,7 @@ class Invoke:
             raise _closing()
         asked = paths.asked(scope["path"], scope["query_string"])
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        with_log = _wants_log(headers)
+        with_log = wants_log(headers)
         pending = None if self._begin is None else self._begin(scope)
         event = await read(receive, headers, self._settings, self._settings.max_body_bytes)
         if pending is not None and pending.body_sha256 is not None:
@@ -184,7 +184,7 @@ class Invoke:
         raise not_found("Function", asked.function)
 
 
-def _wants_log(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def wants_log(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Also refuses what is not to be had. Raises ApiError."""
     with_log = False
     for name, value in headers:
