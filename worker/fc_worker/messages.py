@@ -64,6 +64,7 @@ CREDENTIALS: Final = "c"  # [access_key_id, access_key_secret, security_token], 
 TIMEOUT_NS: Final = "t"  # of the handler, counted from the moment it starts
 RETRY_COUNT: Final = "n"
 HTTP: Final = "w"  # an HTTP request, all but its body: JSON, as FC's x-fc-http-params
+HOOK: Final = "hk"  # a handler string, to be called with the context alone
 HTTP_STATUS: Final = "ws"
 HTTP_HEADERS: Final = "wh"  # names and values in turn, one a line
 INSTANCE: Final = "i"  # FC_INSTANCE_ID, told once, with INITIALIZE

@@ -24,7 +24,7 @@ from types import CoroutineType
 from typing import Any, Final, Never
 
 from fc_worker import capture, failures, messages as m, respond, tree, wire, wsgi
-from fc_worker.context import ContextFactory
+from fc_worker.context import Context, ContextFactory
 from fc_worker.load import Loader, LoadError
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
 from fc_worker.sandbox import FAILED_EXIT_CODE, SandboxError, has_pid_namespace
@@ -191,14 +191,22 @@ class Worker:
             self._look_back()
 
     def _invoke_otherwise(self, frame: Frame) -> None:
-        """An HTTP request: the same steps, around another call."""
+        """An HTTP request, or a hook: the same steps, around another call."""
         handler = self._handler
-        told = frame.headers[m.HTTP]
-        self._handler = partial(wsgi.answer, handler, self._config.handler, told)
+        told = frame.headers.get(m.HTTP)
+        if told is None:
+            self._handler = partial(self._call_hook, frame.headers[m.HOOK])
+        else:
+            self._handler = partial(wsgi.answer, handler, self._config.handler, told)
         try:
             self._invoke(frame)
         finally:
             self._handler = handler
+
+    def _call_hook(self, name: str, _event: bytes, context: Context) -> bytes:
+        """The value is ignored; what fails, loading included, is in the log, and told (spec 3)."""
+        self._finish(self._loader.load(name)(context))
+        return b""
 
     def _look_back(self) -> None:
         """After an answer: is there a reason to leave the next event to another instance?"""

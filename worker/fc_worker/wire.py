@@ -42,6 +42,7 @@ class Kind(IntEnum):
     RESULT = 4  # from the worker: what became of it
     CHUNK = 5  # kept for streamed results
     HTTP = 6  # to the worker: an HTTP request, for a handler that speaks WSGI
+    HOOK = 7  # to the worker: call another function of its, between two invocations
 
 
 class WireError(Exception):

@@ -50,6 +50,7 @@ _STATUSES: Final = frozenset(
 _INITIALIZE: Final = int(Kind.INITIALIZE)
 _INVOKE: Final = int(Kind.INVOKE)
 _HTTP: Final = int(Kind.HTTP)
+_HOOK: Final = int(Kind.HOOK)
 _READY: Final = int(Kind.READY)
 _RESULT: Final = int(Kind.RESULT)
 _LOT: Final = struct.Struct("<512Q")
@@ -111,6 +112,8 @@ class Exchange:
     def ask_to_invoke(self, headers: dict[str, Any], event: bytes, flags: int = 0) -> None:
         if m.HTTP in headers:
             self._kind = _HTTP
+        elif m.HOOK in headers:
+            self._kind = _HOOK
         self.unsent.append(wire.encode(self._kind, self._invocation, headers, len(event), flags))
         if event:
             self.unsent.append(event)

@@ -14,6 +14,7 @@ import shutil
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ from fc_runtime.pool.endings import GONE_WITHIN_S, STUCK_S
 from fc_runtime.pool.events import Log
 from fc_runtime.pool.grants import Leave
 from fc_runtime.pool.holding import Holding
+from fc_runtime.pool.hooks import Hooks
 from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.request import (
     Request,
@@ -73,6 +75,7 @@ class Core:
         self.placer = Placer(enabled=placement)
         self.closed = False
         self.supervisor = Supervisor(log)
+        self.hooks = Hooks(self)
         self.submitted = Threads("fc-runtime-submit", SUBMIT_THREADS)
         self._region = region
         self._account_id = account_id
@@ -222,6 +225,7 @@ class Core:
             pool.close(Leave.CLOSED)
         for pool in pools:
             pool.roster.wait_until_unused(max(0.0, until - time.monotonic()))
+        _wait_for_hooks(pools, until)
         last = time.monotonic() + GONE_WITHIN_S
         for pool in pools:
             while True:
@@ -241,6 +245,7 @@ class Core:
             if not self._ended:
                 self.supervisor.stop()
                 self.supervisor.background.close()
+                self.hooks.threads.close()
                 self.supervisor.endings.threads.close()
                 self.submitted.close()
                 self.supervisor.endings.close_cells()
@@ -320,6 +325,13 @@ class Core:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return folder
+
+
+def _wait_for_hooks(pools: Sequence[Pool], until: float) -> None:
+    """Instances that have a `pre_stop` to run end when it has, at latest *until*."""
+    for pool in pools:
+        if pool.function.pre_stop is not None:
+            pool.roster.wait_until_empty(max(0.0, until - time.monotonic()))
 
 
 _LIVING: "Final[weakref.WeakSet[Core]]" = weakref.WeakSet()

@@ -3,7 +3,7 @@ What the supervisor has to tell: one structlog event a fact, ``noun.past_partici
 
 A library configures no log output for its host: nothing is emitted until somebody hands a logger
 to `Runtime(log=…)`, as the command line does. No event carries a secret, an event body, or a
-handler's output.
+handler's output; what a hook writes has no other place to be told, and is.
 """
 
 from typing import Final, Protocol

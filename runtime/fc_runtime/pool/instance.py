@@ -53,6 +53,7 @@ class Instance:
         "exit",
         "exited",
         "guard",
+        "held",
         "id",
         "idle_since_ns",
         "init_pid",
@@ -86,6 +87,7 @@ class Instance:
         self.exit: Exit | None = None
         self.exited = threading.Event()
         self.disposed = False
+        self.held = False  # by a hook, though it is STOPPING: not to be buried
         self.guard = threading.Lock()  # held to signal it, and to dispose of what is signalled
         self.decoder = Decoder(max_body)
         self.log_fd = self.stack_fd = self.init_pidfd = -1

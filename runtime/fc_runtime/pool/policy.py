@@ -6,6 +6,8 @@ They never act.
 from dataclasses import dataclass
 from typing import Final
 
+from fc_runtime.function import Function
+
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
@@ -51,6 +53,16 @@ class ScalingPolicy:
         expired = sum(since + self.idle_ns <= now_ns for since in idle_since_ns)
         spare = len(idle_since_ns) - self.wanted_idle(serving, warm=warm)
         return max(0, min(expired, spare))
+
+
+def longest_call_s(function: Function) -> float:
+    """What one invocation may take: its start, itself, and the hooks after it."""
+    longest = function.initialization_timeout + function.timeout
+    if function.pre_freeze is not None:
+        longest += function.pre_freeze_timeout
+    if function.pre_stop is not None:
+        longest += function.pre_stop_timeout
+    return longest
 
 
 STANDBY: Final = 1

@@ -30,7 +30,7 @@ from fc_runtime.pool.grants import Counts, Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.keeper import ZygoteKeeper
 from fc_runtime.pool.lifecycle import State, Trigger
-from fc_runtime.pool.policy import RecyclePolicy
+from fc_runtime.pool.policy import RecyclePolicy, longest_call_s
 from fc_runtime.pool.request import fixed_headers
 from fc_runtime.pool.roster import Roster
 
@@ -51,7 +51,10 @@ class Pool:
         )
         self.timeout_ns = int(function.timeout * 1e9)
         # For the warm path: the headers of a call that has nothing of its own but its id.
-        self.plain = not callable(function.credentials) and self.timeout_ns > ROOMY_NS
+        self.freezes = function.pre_freeze is not None
+        self.plain = (
+            not callable(function.credentials) and self.timeout_ns > ROOMY_NS and not self.freezes
+        )
         static = function.credentials if isinstance(function.credentials, Credentials) else None
         self.fixed_headers = fixed_headers(static, self.timeout_ns)
         self.packed_headers = wire.around(m.REQUEST_ID, REQUEST_ID_BYTES, self.fixed_headers)
@@ -63,8 +66,8 @@ class Pool:
 
     @property
     def longest_call_s(self) -> float:
-        """What one call may take, its start included."""
-        return self.function.initialization_timeout + self.function.timeout
+        """What one call may take, its start and the hooks after it included."""
+        return longest_call_s(self.function)
 
     # -- an instance, and back -----------------------------------------------------------------
 

@@ -116,7 +116,7 @@ class Serving:
         call = self.call
         if ending is not Ending.ANSWERED:
             return self._conclude_failure(ending)
-        self._let_go()
+        self.let_go()
         reply = call.exchange.reply
         if reply is None:
             return self._conclude_start()
@@ -147,7 +147,10 @@ class Serving:
         if m.LEFT_BEHIND in headers or m.CHILDREN in headers:
             instance.zygote.sweep()
         self._held = False
-        pool.release(instance, f"unclean_{unclean}" if unclean else None)
+        if pool.freezes and not unclean:
+            self._core.hooks.freeze(instance, self.request)
+        else:
+            pool.release(instance, f"unclean_{unclean}" if unclean else None)
         return result
 
     def _conclude_start(self) -> Result:
@@ -178,7 +181,7 @@ class Serving:
         """None if the instance is ready, else why not; then it has been ended and buried."""
         if ending is not Ending.ANSWERED:
             return self._conclude_failure(ending)
-        self._let_go()
+        self.let_go()
         if self.call.headers()[m.STATUS] != m.STATUS_RETURNED:
             return self.conclude(ending)
         self.instance.note_peak(self.call.exchange.ready)
@@ -197,7 +200,7 @@ class Serving:
         if not self._held:
             return  # it had been given back before
         self._held = False
-        self._let_go()
+        self.let_go()
         pool = self.request.pool
         self._core.supervisor.endings.threads.run(self._end_abandoned)
         pool.counts.invocations += 1
@@ -208,7 +211,7 @@ class Serving:
         self._core.supervisor.endings.end(self.instance, "abandoned")
         self._give_back_dead(None)
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         if self._placement is not None:
             self._core.placer.give_back(self._placement)
             self._placement = None
@@ -230,7 +233,7 @@ class Serving:
             core.supervisor.endings.doom(instance, call.deadline_ns)
         else:
             exited = core.supervisor.endings.end(instance, ending.name.lower())
-        self._let_go()  # only now: the kill comes first
+        self.let_go()  # only now: the kill comes first
         if ending in (Ending.GONE, Ending.BROKEN) and self._was_never_read():
             self._give_back_dead(None)
             raise Declined("it had ended, or spoilt its channel, before it took the event")

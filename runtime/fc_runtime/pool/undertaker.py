@@ -20,23 +20,36 @@ if TYPE_CHECKING:
     from fc_runtime.pool.pool import Pool
 
 LAST_WORDS_S: Final = 1.0  # for an instance told to go, before it is killed
+_NOT_TO_BURY: Final = frozenset({State.DEAD, State.LEASED})
 IN_GOOD_ORDER: Final = frozenset({"closed", "idle", "replaced", "worn_out"})
 
 
 def dismiss(instance: Instance, reason: str) -> None:
     """
     End an instance that nobody holds, without waiting for it. One in good order is told to
-    go; one that left something behind, or is not trusted, is killed with its tree.
+    go, after its `pre_stop`; one that left something behind, or is not trusted, is killed with
+    its tree.
     """
-    supervisor = instance.pool.core.supervisor
+    core = instance.pool.core
     instance.stop_reason = reason
     if reason in IN_GOOD_ORDER:
-        instance.channel.hang_up()
-        supervisor.after(LAST_WORDS_S, partial(_insist, instance))
-        if instance.exited.is_set():
-            bury(instance)
+        function = instance.pool.function
+        if function.pre_stop is None or not core.hooks.before_stop(instance, _send_off):
+            _send_off(instance, True)
     else:
-        supervisor.endings.threads.run(partial(kill, instance, reason))
+        core.supervisor.endings.threads.run(partial(kill, instance, reason))
+
+
+def _send_off(instance: Instance, well: bool) -> None:
+    """Tell it to go; make it go, if it is not *well* enough to hear that."""
+    supervisor = instance.pool.core.supervisor
+    if not well:
+        supervisor.endings.threads.run(partial(kill, instance, instance.stop_reason))
+        return
+    instance.channel.hang_up()
+    supervisor.after(LAST_WORDS_S, partial(_insist, instance))
+    if instance.exited.is_set():
+        bury(instance)
 
 
 def kill(instance: Instance, reason: str) -> None:
@@ -50,7 +63,7 @@ def bury(instance: Instance) -> None:
     pool = instance.pool
     roster = pool.roster
     with roster.lock:
-        if instance.exit is None or instance.state in (State.DEAD, State.LEASED):
+        if instance.exit is None or instance.held or instance.state in _NOT_TO_BURY:
             return
         instance.advance(Trigger.EXITED)
         roster.live.discard(instance)
