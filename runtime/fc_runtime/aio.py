@@ -150,7 +150,7 @@ class AsyncRuntime:
                 elif grant is Leave.START:
                     serving = hold(core, request, await _start(request.pool), cold=True)
                 elif grant is Leave.MOVED:
-                    request.pool = core.pool(request.pool.function.key)
+                    request.pool = core.pool(request.pool.name)
                     grant = None
                     continue
                 else:
@@ -166,7 +166,7 @@ class AsyncRuntime:
                 request.last_refusal = str(declined)
                 serving = grant = None
         raise OverloadedError(
-            f"{request.pool.function.key}: no instance would take it: {request.last_refusal}"
+            f"{request.pool.name}: no instance would take it: {request.last_refusal}"
         )
 
     def submit(

@@ -161,11 +161,12 @@ class Lean:
                     RETURNED,
                     instance.take_log(cut=False),
                     request_id,
-                    pool.function.key,
+                    pool.name,
                     took_ns / 1e6,
                     None,
                     False,
                     Usage(microseconds / 1e6, 0.0, instance.peak_bytes),
+                    instance.name,
                 )
                 pool.counts.add(RETURNED, cold=False)
                 pool.release(instance)

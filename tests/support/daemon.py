@@ -50,11 +50,13 @@ def account_in(folder: Path, **options) -> Iterator[Account]:
 
 
 @contextmanager
-def serving(app) -> Iterator[str]:
-    """The URL of *app*, which answers until the end of the block."""
+def serving(app, *, lifespan: str = "off") -> Iterator[str]:
+    """The URL of *app*, which answers until the end of the block; *lifespan*: "on" starts it too."""
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            app, log_config=None, lifespan=lifespan, ws="none", timeout_graceful_shutdown=5
+        )
     )
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()

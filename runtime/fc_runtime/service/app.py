@@ -40,8 +40,8 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 class App:
     """
-    What a server serves is itself (or ``asgi``, the same); `start` before, `stop` after, on its loop. As an ASGI
-    application it also does both itself, when told by the server (lifespan).
+    What a server serves is itself (or ``asgi``, the same); `start` before, `stop` after, on its
+    loop. It also does both when the server tells it to (lifespan).
 
     Args:
         runtime: opened and closed by this.

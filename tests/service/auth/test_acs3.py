@@ -252,6 +252,21 @@ def test_a_replay_while_the_first_body_is_still_coming() -> None:
     assert "nonce" in refusal(tea_signed(nonce="one"), checks).message
 
 
+def test_a_nonce_has_a_length() -> None:
+    """What is remembered is bounded, and so is what is hashed for it."""
+    assert KEY.id == caller(tea_signed(nonce="n" * 512))
+    assert "longer" in refusal(tea_signed(nonce="n" * 513)).message
+
+
+def test_a_header_that_is_listed_twice() -> None:
+    """Is refused by that, before any signature is made."""
+    wire = tea_signed()
+    authorization = wire.headers["authorization"]
+    wire.headers["authorization"] = authorization.replace("host;", "host;host;")
+
+    assert "twice" in refusal(wire).message
+
+
 def test_a_forged_request_uses_up_no_nonce() -> None:
     """Otherwise anybody could lock out a client by guessing its nonces."""
     checks = authenticator()
@@ -327,5 +342,6 @@ def test_too_many_nonces_shut_out_the_old_and_never_let_one_in_twice() -> None:
 
     assert 10 == len(nonces)
     assert not any(nonces.use("k", b"%d" % n, start + n, NOW + 99) for n in range(100))
+    assert 10 == len(nonces)
     assert not nonces.use("k", b"new, but as old as what was forgotten", start + 50, NOW + 99)
     assert nonces.use("k", b"new", start + 99, NOW + 99)

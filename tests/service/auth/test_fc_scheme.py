@@ -155,6 +155,11 @@ def test_a_query_cannot_be_cut_anew(query) -> None:
     assert "SignatureNotMatch" == refusal(wire).code
 
 
+def test_a_trigger_is_not_called_by_the_signature_of_its_path_alone() -> None:
+    """Otherwise any query could be put behind it."""
+    assert "SignatureNotMatch" == refusal(fc2_signed("GET", PROXY + "/", query={"a": "1"})).code
+
+
 def test_a_parameter_cannot_become_a_part_of_the_path() -> None:
     """A line break in a path would make it one; such a path is refused."""
     wire = fc2_signed("GET", PROXY + "/", query={"a": "1", "b": "2"}, signs_query=True)
@@ -304,6 +309,20 @@ def test_a_signed_url_that_was_changed(query) -> None:
         open_url(query)
 
     assert 403 == raised.value.status
+
+
+def test_a_parameter_of_a_signed_url_that_comes_twice() -> None:
+    """Even signed so: which of them counts could be taken either way."""
+    text = (
+        f"GET\n\n\n{EXPIRES}\n/p\nx-fc-access-key-id=akid\nx-fc-expires=1\nx-fc-expires={EXPIRES}"
+    )
+    made = base64.b64encode(hmac.digest(GO_KEY.secret.encode(), text.encode(), "sha256")).decode()
+
+    with pytest.raises(ApiError, match="more than once"):
+        url = f"x-fc-expires=1&{URL}&x-fc-signature={quote(made, safe='')}"
+        authenticator(0, AccessKeys([GO_KEY])).check(
+            Request("GET", b"/p", url.encode(), []), EMPTY, http_trigger=True
+        )
 
 
 def test_a_signed_url_is_for_http_triggers_only() -> None:

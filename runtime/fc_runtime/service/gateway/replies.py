@@ -47,15 +47,14 @@ def headers_of(deployment: "Deployment", result: Result, *, with_log: bool) -> H
     ]
     if not good:
         headers.append((b"X-Fc-Error-Type", error_type_of(deployment, result)))
-    instance_id: str = getattr(result, "instance_id", "")
-    if instance_id:
-        headers.append((b"X-Fc-Instance-Id", instance_id.encode()))
+    if result.instance_id:
+        headers.append((b"X-Fc-Instance-Id", result.instance_id.encode()))
     if with_log:
         log = tail(
             result,
             initializes=deployment.initializes,
             memory_mb=deployment.memory_mb,
-            init_log_bytes=getattr(result, "init_log_bytes", 0),
+            init_log_bytes=result.init_log_bytes,
         )
         headers.append((b"X-Fc-Log-Result", log))
     return headers
