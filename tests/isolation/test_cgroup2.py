@@ -557,6 +557,19 @@ def test_nobody_outruns_the_kill(folder: Path, cell: Cell, _round: int) -> None:
     assert cell.close()
 
 
+def test_who_has_not_joined_yet_is_ended_too(folder: Path, cell: Cell) -> None:
+    """A worker is known before it has joined: at a deadline then its cgroup holds nobody."""
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        pidfd = os.pidfd_open(process.pid)
+        assert [] == cell.members()
+
+        cell.kill(process.pid, pidfd, -1)
+
+        assert -signal.SIGKILL == process.wait(timeout=10)
+        os.close(pidfd)
+    assert cell.close()
+
+
 def test_cell_that_is_gone_is_nobodys_trouble(cell: Cell) -> None:
     """A late kill finds nothing, and hits nobody."""
     assert cell.close()

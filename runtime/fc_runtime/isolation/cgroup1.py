@@ -39,6 +39,7 @@ class Cell(CgroupCell):
                 self.write_kill()
             elif self._freezer is not None:
                 _freeze_and_kill(self._freezer)
+            self.kill_who_has_not_joined(pidfd, init_pidfd)
         except OSError:  # out of descriptors
             if pidfd >= 0:
                 portable.TreeCell(self._limits).kill(pid, pidfd, init_pidfd)

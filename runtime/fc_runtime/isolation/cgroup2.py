@@ -30,6 +30,7 @@ class Cell(CgroupCell):
     def kill(self, pid: int, pidfd: int, init_pidfd: int) -> None:
         try:
             self.write_kill()
+            self.kill_who_has_not_joined(pidfd, init_pidfd)
         except OSError:  # Linux before 5.14, or out of descriptors
             if pidfd >= 0:
                 portable.TreeCell(self._limits).kill(pid, pidfd, init_pidfd)

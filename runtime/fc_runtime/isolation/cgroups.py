@@ -197,6 +197,15 @@ class CgroupCell:
         finally:
             os.close(fd)
 
+    def kill_who_has_not_joined(self, pidfd: int, init_pidfd: int) -> None:
+        """
+        A worker joins by itself, which takes the kernel milliseconds, and nobody is there to be
+        ended before: then it has run no code of the function's, and is alone.
+        """
+        for one in (pidfd, init_pidfd):
+            if one >= 0:
+                portable.kill_by_pidfd(one)
+
     def close(self) -> bool:
         fd, self._kill_fd = self._kill_fd, -1
         if fd >= 0:

@@ -244,7 +244,7 @@ def _is(kind: str, scope: str) -> tuple[Any, Any]:
 
 
 def _entry(row: Row[Any]) -> Entry:
-    kind, scope, name, document, etag, created, modified = row
+    kind, scope, name, document, etag, created, modified = tuple(row)
     return Entry(kind, scope, name, json.loads(document), etag, created, modified)
 
 
