@@ -12,15 +12,14 @@ import httpx
 import uvicorn
 from fc_runtime import AsyncRuntime
 from fc_runtime.service.account import Account
-from fc_runtime.service.app import App, build
+from fc_runtime.service.app import build
 from fc_runtime.service.auth import AccessKeys, Authenticator
-from fc_runtime.service.gateway.http_routes import http_routes
+from fc_runtime.service.gateway.http_front import http_triggers
 from fc_runtime.service.packages import Packages
 from fc_runtime.service.settings import Settings
 from fc_runtime.service.store import Store
 from fc_runtime.service.telemetry import Telemetry, Watched
 from fc_runtime.service.telemetry.tracing import Tracing
-from starlette.routing import BaseRoute
 
 ACCOUNT = "123456789012"
 ALL_METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS")
@@ -127,21 +126,17 @@ class HttpService:
         access_log, tracing = self._watched
         keys = self._keys
 
-        def routes(app: App) -> list[BaseRoute]:
-            return http_routes(
-                app,
-                self.account,
-                telemetry.routes(),
-                telemetry=telemetry,
-                authenticator=None if keys is None else Authenticator(keys, account=ACCOUNT),
-                attachment=self._attachment,
-            )
-
         app = build(
             self.settings,
             self.account,
             runtime,
-            routes=routes,
+            routes=lambda _app: telemetry.routes(),
+            before=http_triggers(
+                self.account,
+                telemetry,
+                None if keys is None else Authenticator(keys, account=ACCOUNT),
+                attachment=self._attachment,
+            ),
             watcher=telemetry,
             around=lambda inner: Watched(inner, access_log=access_log, tracing=tracing),
         )

@@ -189,6 +189,18 @@ def test_hosts(service: HttpService, handlers: Path) -> None:
     assert 200 == service.get(f"{service.base}/healthz").status_code
 
 
+def test_the_daemon_keeps_its_own_hosts(service: HttpService, handlers: Path) -> None:
+    """A domain by the name of an address leads nowhere: the API stays where it is."""
+    service.add(handlers / "http_event")
+    for name in ("127.0.0.1", "localhost"):
+        route = {"path": "/*", "functionName": "app"}
+        service.account.create_domain({"domainName": name, "routeConfig": {"routes": [route]}})
+
+    for host in ("127.0.0.1", "localhost"):
+        reply = service.get(f"{service.base}/healthz", headers={"Host": host})
+        assert {"status": "up"} == reply.json()
+
+
 def test_a_changed_trigger_counts_at_once(service: HttpService, handlers: Path) -> None:
     """Its methods are those of the request's own time; and so is whether its URL is disabled."""
     url = service.add(handlers / "http_event", methods=("GET",))
