@@ -12,16 +12,14 @@ import httpx
 import uvicorn
 from fc_runtime import AsyncRuntime
 from fc_runtime.service.account import Account
-from fc_runtime.service.app import App, build
+from fc_runtime.service.app import build
 from fc_runtime.service.auth import AccessKeys, Authenticator
-from fc_runtime.service.gateway.http_gateway import HttpGateway
+from fc_runtime.service.gateway.http_front import http_triggers
 from fc_runtime.service.packages import Packages
 from fc_runtime.service.settings import Settings
 from fc_runtime.service.store import Store
-from fc_runtime.service.telemetry import Counted, Telemetry, Watched
+from fc_runtime.service.telemetry import Telemetry, Watched
 from fc_runtime.service.telemetry.tracing import Tracing
-from starlette.applications import Starlette
-from starlette.routing import Mount
 
 ACCOUNT = "123456789012"
 ALL_METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS")
@@ -92,6 +90,10 @@ class HttpService:
     def metrics(self) -> str:
         return str(self.client.get(f"{self.base}/metrics").text)
 
+    def stop(self) -> None:
+        """As SIGTERM would: no new connections, those with requests are served to the end."""
+        self._server.should_exit = True
+
     def __getattr__(self, verb: str) -> Any:
         return getattr(self.client, verb)
 
@@ -109,7 +111,7 @@ class HttpService:
         traceback: TracebackType | None,
     ) -> None:
         self.client.close()
-        self._server.should_exit = True
+        self.stop()
         self._thread.join(30)
         self._socket.close()
         self._store.close()
@@ -119,30 +121,22 @@ class HttpService:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        runtime = AsyncRuntime()
+        runtime = AsyncRuntime(max_event_bytes=2 * self.settings.max_body_bytes)
         self.telemetry = telemetry = Telemetry(runtime.stats)
         access_log, tracing = self._watched
-
-        def routes(app: App) -> list[Mount]:
-            assert app.presence is not None
-            gateway = HttpGateway(
-                account=self.account,
-                deployer=app.deployer,
-                runtime=runtime,
-                presence=app.presence,
-                settings=self.settings,
-                telemetry=telemetry,
-                authenticator=Authenticator(self._keys, account=ACCOUNT),
-                attachment=self._attachment,
-            )
-            rest = Starlette(routes=telemetry.routes())
-            return [Mount("/", Counted(gateway.before(rest), telemetry))]
+        keys = self._keys
 
         app = build(
             self.settings,
             self.account,
             runtime,
-            routes=routes,
+            routes=lambda _app: telemetry.routes(),
+            before=http_triggers(
+                self.account,
+                telemetry,
+                None if keys is None else Authenticator(keys, account=ACCOUNT),
+                attachment=self._attachment,
+            ),
             watcher=telemetry,
             around=lambda inner: Watched(inner, access_log=access_log, tracing=tracing),
         )

@@ -40,12 +40,14 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 class App:
     """
-    What a server serves is itself (or ``asgi``, the same); `start` before, `stop` after, on its loop. As an ASGI
-    application it also does both itself, when told by the server (lifespan).
+    What a server serves is itself (or ``asgi``, the same); `start` before, `stop` after, on its
+    loop. It also does both when the server tells it to (lifespan).
 
     Args:
         runtime: opened and closed by this.
-        routes: of the management API, HTTP triggers, telemetry; made once there is a loop.
+        routes: of the management API and telemetry; made once there is a loop.
+        before: an application in front of those, for HTTP triggers: it takes theirs, and leaves
+            the rest to the one it is given. Made once there is a loop, too.
         begin: checks who asks for an operation of the API, by the head of the request; None lets
             everybody in. HTTP triggers have rules of their own.
         watcher: counts (`telemetry.Telemetry`).
@@ -60,6 +62,7 @@ class App:
         runtime: AsyncRuntime,
         *,
         routes: Callable[["App"], Sequence[BaseRoute]] = lambda _app: (),
+        before: Callable[["App"], Callable[[Asgi], Asgi]] | None = None,
         begin: Begin | None = None,
         credentials_of: Callable[[str], CredentialsSource | None] = lambda _role: None,
         watcher: Watcher | None = None,
@@ -75,9 +78,11 @@ class App:
         self._heard = heard
         self._around = around
         self._routes = routes
+        self._before = before
         self._invoke: Invoke | None = None
         self._answer: Asgi = self._request
-        self._rest: Asgi = self._request
+        self._rest: Asgi = self._api
+        self._routed: Asgi = self._api
         self._lean: Lean | None = None
         self.presence: Presence | None = None
         self._settling: set[asyncio.Task[None]] = set()
@@ -99,7 +104,8 @@ class App:
             watcher=self._watcher,
             heard=self._heard,
         )
-        self._rest = Starlette(routes=list(self._routes(self)))
+        self._routed = Starlette(routes=list(self._routes(self)))
+        self._rest = self._api if self._before is None else self._before(self)(self._api)
         self._answer = self._request if self._around is None else self._around(self._request)
         self.settle()
 
@@ -109,16 +115,16 @@ class App:
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    async def stop(self, grace_s: float = 0.0) -> None:
+    async def stop(self, grace: float = 0.0) -> None:
         """
-        Refuse new invocations, wait for those under way, at most *grace_s* seconds, and end
+        Refuse new invocations, wait for those under way, at most *grace* seconds, and end
         whatever is left.
         """
         if self._invoke is None or self._lean is None or self.presence is None:
             return
         self._invoke.draining = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
+            async with asyncio.timeout(grace):
                 await self.presence.until_empty()
         for task in list(self._settling):
             task.cancel()
@@ -139,12 +145,17 @@ class App:
             await self._answer(scope, receive, send)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if paths.is_invocation(scope["path"]) and self._invoke is not None:
-            await self._invoke(scope, receive, send)
-            return
+        invoke = self._invoke
+        if invoke is not None and scope["type"] == "http" and paths.is_invocation(scope["path"]):
+            await invoke(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+    async def _api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The management API, whose requests are signed; and what is nobody's secret."""
         path: str = scope["path"]
         if scope["type"] != "http" or not path.startswith(API) or path.startswith(PROXY):
-            await self._rest(scope, receive, send)
+            await self._routed(scope, receive, send)
             return
         revision = self.account.revision
         if self._begin is not None:
@@ -152,7 +163,7 @@ class App:
             if checked is None:
                 return
             receive = checked
-        await self._rest(scope, receive, send)
+        await self._routed(scope, receive, send)
         if scope["method"] not in READING and self.account.revision != revision:
             self.settle()
 

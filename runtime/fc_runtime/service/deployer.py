@@ -38,6 +38,7 @@ from fc_runtime.service.store import Entry
 
 LATEST: Final = "LATEST"
 PROVISION: Final = "provision"
+KEEPING_WARM: Final = (PROVISION, "scaling")
 MOST_NAMES: Final = 10_000  # kept at the same time; far more than anybody has functions
 _log = structlog.get_logger(__name__)
 
@@ -257,18 +258,16 @@ class Deployer:
         ]
 
     def _plan(self, target: Target, weight: float) -> _Plan:
-        least = self._asked(target, PROVISION, target.qualifier, ("defaultTarget", "target"))
-        reserved = self._asked(target, "concurrency", target.qualifier, ("reservedConcurrency",))
+        least = self._asked(target, PROVISION, target.qualifier, "target")
+        reserved = self._asked(target, "concurrency", target.qualifier, "reservedConcurrency")
         most = max(self._settings.max_instances, least or 0) if reserved is None else reserved
         return _Plan(target, weight, min(least or 0, most), max(most, 1), throttled=most < 1)
 
-    def _asked(
-        self, target: Target, kind: str, qualifier: str, fields: tuple[str, ...]
-    ) -> int | None:
-        """A number of one of its configurations; the first of *fields* that is there."""
+    def _asked(self, target: Target, kind: str, qualifier: str, field: str) -> int | None:
+        """A number of one of its configurations, if there is one."""
         config = self._account.config(kind, target.service, target.function, qualifier) or {}
-        given = [config[field] for field in fields if isinstance(config.get(field), int)]
-        return int(given[0]) if given else None
+        given = config.get(field)
+        return given if isinstance(given, int) else None
 
     def _read_all(self) -> tuple[list[_Plan], set[str]]:
         """What has to be registered anew, or is to be kept warm; and the keys that still exist."""
@@ -299,5 +298,6 @@ class Deployer:
     def _provisioned(self, service: str, function: str) -> list[str]:
         return [
             entry.name
-            for entry in self._account.page(PROVISION, function_scope(service, function)).entries
+            for kind in KEEPING_WARM
+            for entry in self._account.page(kind, function_scope(service, function)).entries
         ]

@@ -25,6 +25,8 @@ def handler(event, context):
             "isBase64Encoded": True,
             "body": content,
         }
+    if path == "/size":
+        return str(len(base64.b64decode(request["body"])))
     if path == "/redirect":
         return {"statusCode": 302, "headers": {"Location": "https://example.org/"}, "body": ""}
     if path == "/headers":

@@ -1,5 +1,6 @@
 """A whole daemon within the test: real account, real runtime, real server, no signatures."""
 
+import asyncio
 import dataclasses
 import threading
 from collections.abc import Iterator
@@ -53,6 +54,12 @@ class Daemon:
     counted: Counted
     handlers: Path
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The server's."""
+        assert self.app.presence is not None
+        return self.app.presence.loop
+
     def create(self, name: str, handler: str = "index.handler", **more: Any) -> None:
         """An FC3 function of ``handlers/served``."""
         self.account.create_function("", name, self._document(handler, more))
@@ -77,13 +84,15 @@ class Daemon:
 
 
 @contextmanager
-def daemon_in(folder: Path, handlers: Path, **settings: Any) -> Iterator[Daemon]:
+def daemon_in(
+    folder: Path, handlers: Path, *, max_queue: int = 1000, **settings: Any
+) -> Iterator[Daemon]:
     with account_in(folder, local_code=True) as account:
         counted = Counted()
         app = build(
             Settings(**{"max_instances": 3, **settings}),
             account,
-            AsyncRuntime(),
+            AsyncRuntime(max_queue=max_queue),
             routes=lambda _app: management_routes(account),
             watcher=counted,
         )

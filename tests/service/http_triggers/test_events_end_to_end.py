@@ -44,6 +44,15 @@ def test_bytes_there_and_back(service: HttpService, handlers: Path) -> None:
     assert "image/png" == reply.headers["content-type"]
 
 
+def test_as_large_as_allowed(service: HttpService, handlers: Path) -> None:
+    """A binary body of 32 MB arrives, although its event is a third larger."""
+    url = service.add(handlers / "http_event", memorySize=1024, timeout=30)
+    content = b"\xff" * (32 * 1024 * 1024)
+    reply = service.post(f"{url}/size", content=content, headers={"Content-Type": "image/png"})
+
+    assert (200, str(len(content))) == (reply.status_code, reply.text)
+
+
 def test_headers_of_the_response(service: HttpService, handlers: Path) -> None:
     """The function's, less those that are not its to set, and the platform's own."""
     reply = service.get(service.add(handlers / "http_event") + "/headers")
@@ -180,6 +189,18 @@ def test_hosts(service: HttpService, handlers: Path) -> None:
     assert 200 == service.get(f"{service.base}/healthz").status_code
 
 
+def test_the_daemon_keeps_its_own_hosts(service: HttpService, handlers: Path) -> None:
+    """A domain by the name of an address leads nowhere: the API stays where it is."""
+    service.add(handlers / "http_event")
+    for name in ("127.0.0.1", "localhost"):
+        route = {"path": "/*", "functionName": "app"}
+        service.account.create_domain({"domainName": name, "routeConfig": {"routes": [route]}})
+
+    for host in ("127.0.0.1", "localhost"):
+        reply = service.get(f"{service.base}/healthz", headers={"Host": host})
+        assert {"status": "up"} == reply.json()
+
+
 def test_a_changed_trigger_counts_at_once(service: HttpService, handlers: Path) -> None:
     """Its methods are those of the request's own time; and so is whether its URL is disabled."""
     url = service.add(handlers / "http_event", methods=("GET",))
@@ -233,3 +254,18 @@ def test_many_at_once_are_not_crossed(service: HttpService, handlers: Path) -> N
             return (told["rawPath"], told["body"]) == (f"/n/{number}", str(number))
 
         assert all(pool.map(ask, range(200)))
+
+
+def test_a_daemon_that_stops(handlers: Path, tmp_path: Path) -> None:
+    """A request under way is answered before it ends."""
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    os.mkfifo(begun)
+    os.mkfifo(go)
+    with HttpService() as service, ThreadPoolExecutor(1) as pool:
+        url = service.add(handlers / "http_event", timeout=30)
+        asked = pool.submit(service.get, f"{url}/wait?begun={begun}&go={go}")
+        begun.read_text()
+        service.stop()
+        go.write_text("")
+
+        assert 200 == asked.result(30).status_code

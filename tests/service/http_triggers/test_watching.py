@@ -1,6 +1,7 @@
 """What watches the daemon: health, metrics, the access log, spans."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,13 @@ def test_metrics_of_what_happened(service: HttpService, handlers: Path) -> None:
 
 
 def test_metrics_of_a_kill(service: HttpService, handlers: Path) -> None:
-    """A function that hangs is one kill, with its latency."""
+    """A function that hangs is one kill, with its latency, once nothing of it is left."""
     url = service.add(handlers / "http_event", timeout=1)
     reply = service.get(f"{url}/hang")
+    until = time.monotonic() + 10.0  # it is answered first, and then seen to be gone
     seen = samples(service.metrics())
+    while seen["fc_runtime_kill_seconds_count",] == 0 and time.monotonic() < until:
+        seen = samples(service.metrics())
 
     assert 502 == reply.status_code
     assert "timed out after 1 seconds" in reply.json()["errorMessage"]

@@ -110,6 +110,8 @@ class Triggers:
             wanted = await self._of_path(raw_path)
         else:
             host = without_port(host_of(scope)).lower()
+            if is_of_the_daemon(host):
+                return None
             if not host.endswith(LOCAL_DOMAIN):
                 return await self._of_domain(host, raw_path, scope)
             wanted = await self._of_label(host.removesuffix(LOCAL_DOMAIN), raw_path)
@@ -219,6 +221,11 @@ class Triggers:
                 parts = filter(None, (trigger.rules.name, trigger.function, trigger.service))
                 labels.setdefault("-".join(parts).lower(), trigger)
         return labels
+
+
+def is_of_the_daemon(host: str) -> bool:
+    """``localhost`` and addresses: no custom domain can take the API away from there."""
+    return host in ("", "localhost") or host[0] == "[" or host.replace(".", "").isdigit()
 
 
 def _rules_of(domain: Mapping[str, Any], qualifier: str, trigger: Trigger | None) -> HttpTrigger:

@@ -20,7 +20,7 @@ class Presence:
     """All requests of one loop whose bodies have been read."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._waiting: set[Visit] = set()
         self._unheard: set[Visit] = set()
         self._beat: asyncio.TimerHandle | None = None
@@ -40,7 +40,7 @@ class Presence:
         self._unheard.add(visit)
         if self._beat is None:
             self._empty.clear()
-            self._beat = self._loop.call_later(BEAT_S, self._on_beat)
+            self._beat = self.loop.call_later(BEAT_S, self._on_beat)
 
     def leave(self, visit: "Visit") -> None:
         self._waiting.discard(visit)
@@ -59,7 +59,7 @@ class Presence:
         for visit in [visit for visit in self._unheard if visit.since < since]:
             self._unheard.discard(visit)
             visit.listen()
-        self._beat = self._loop.call_later(BEAT_S, self._on_beat)
+        self._beat = self.loop.call_later(BEAT_S, self._on_beat)
 
 
 class Visit:
