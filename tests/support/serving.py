@@ -58,6 +58,7 @@ class Served:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # so that a test can do what a terminal's Ctrl-C does
         )
         assert self.process.stdout is not None
         self._reader = threading.Thread(target=self._read)
@@ -113,6 +114,10 @@ class Served:
 
     def send_signal(self, signum: signal.Signals) -> None:
         self.process.send_signal(signum)
+
+    def interrupt_all(self) -> None:
+        """Ctrl-C on a terminal: to the daemon and to all that it has started."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def wait(self) -> int:
         """Its exit code."""

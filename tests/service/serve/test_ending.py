@@ -34,6 +34,19 @@ def test_drains(home: Path, project: Make, gate: Gate, signum: signal.Signals) -
         assert served.wait() == 0
 
 
+def test_interrupt_on_a_terminal(home: Path, project: Make, gate: Gate) -> None:
+    """Ctrl-C reaches the functions' processes too: what is under way may finish all the same."""
+    with Served(home, project(), "--no-auth") as served, ThreadPoolExecutor() as threads:
+        reply = threads.submit(served.invoke, "hi", gate.event().encode())
+        gate.entered(LONG_S)
+        served.interrupt_all()
+        served.wait_for("daemon.not_accepting")
+        gate.let()
+
+        assert reply.result().text == "from s.yaml"
+        assert served.wait() == 0
+
+
 def test_grace_is_over(home: Path, project: Make, gate: Gate) -> None:
     """What has not ended within the grace is ended, with its processes; the exit code is 0."""
     with (
