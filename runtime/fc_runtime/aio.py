@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.drive_async import drive
@@ -19,18 +19,19 @@ from fc_runtime.errors import InvalidFunctionError, OverloadedError
 from fc_runtime.function import Function
 from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import Result
-from fc_runtime.pool.grants import Grant, Leave
+from fc_runtime.pool.grants import Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
-from fc_runtime.pool.request import NOTHING
+from fc_runtime.pool.request import NOTHING, Request
 from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
 from fc_runtime.pool.threads import start_thread
 from fc_runtime.runtime import Runtime, refusal, start
 
 T = TypeVar("T")
+_running_loop: Final[Callable[[], asyncio.AbstractEventLoop | None]] = asyncio._get_running_loop  # noqa: SLF001 (documented; the public one raises where there is none)
 
 
-class _TaskWaiter:
+class TaskWaiter:
     """A task asleep on a future of its loop."""
 
     __slots__ = ("_future", "_loop", "grant")
@@ -44,6 +45,9 @@ class _TaskWaiter:
         if self._future.cancelled():
             return False
         self.grant = grant
+        if _running_loop() is self._loop:  # from task to task: the loop is awake
+            self._wake()
+            return True
         try:
             self._loop.call_soon_threadsafe(self._wake)
         except RuntimeError:  # the loop was closed under its tasks
@@ -120,33 +124,50 @@ class AsyncRuntime:
         )
         asks = credentials is None and callable(core.pool(name).function.credentials)
         request = await _in_thread(make) if asks else make()
+        result = await self.serve(request)
+        return result.raise_for_outcome() if check else result
+
+    async def serve(
+        self,
+        request: Request,
+        *,
+        grant: Grant | Waiter | None = None,
+        serving: Serving | None = None,
+    ) -> Result:
+        """
+        The general way, for those who made the *request* themselves: from the queue, from what
+        the pool has given them already, or from where a call of theirs has left off.
+        """
+        core = self._core
         for _ in range(STARTS):
-            grant = request.pool.lease(_TaskWaiter)
-            if isinstance(grant, _TaskWaiter):
-                grant = await grant.wait(request.pool)
-            if type(grant) is Instance:
-                serving = hold(core, request, grant, cold=False)
-            elif grant is Leave.START:
-                instance = await _start(request.pool)
-                serving = hold(core, request, instance, cold=True)
-            elif grant is Leave.MOVED:
-                request.pool = core.pool(name)
-                continue
-            else:
-                result = refusal(request, grant)
-                return result.raise_for_outcome() if check else result
+            if serving is None:
+                if grant is None:
+                    grant = request.pool.lease(TaskWaiter)
+                if isinstance(grant, TaskWaiter):
+                    grant = await grant.wait(request.pool)
+                if type(grant) is Instance:
+                    serving = hold(core, request, grant, cold=False)
+                elif grant is Leave.START:
+                    serving = hold(core, request, await _start(request.pool), cold=True)
+                elif grant is Leave.MOVED:
+                    request.pool = core.pool(request.pool.name)
+                    grant = None
+                    continue
+                else:
+                    return refusal(request, grant)
             try:
                 ending = await drive(serving.call)
             except BaseException:
                 serving.abandon()
                 raise
             try:
-                result = await _conclude(serving, ending)
+                return await _conclude(serving, ending)
             except Declined as declined:
                 request.last_refusal = str(declined)
-                continue
-            return result.raise_for_outcome() if check else result
-        raise OverloadedError(f"{name}: no instance would take it: {request.last_refusal}")
+                serving = grant = None
+        raise OverloadedError(
+            f"{request.pool.name}: no instance would take it: {request.last_refusal}"
+        )
 
     def submit(
         self,

@@ -1,15 +1,19 @@
 """
-A daemon within the test: an ASGI app on a port of its own, and the real clients.
+A daemon within the test: an account in a folder, an ASGI app on a port of its own, real clients.
 
 The app runs under uvicorn in a thread. The clients are the official ones; they keep connections for
 ever, so `forget_connections` has to end what they hold before a test may call itself clean.
 """
 
+import base64
 import gc
+import io
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import fc2
 import uvicorn
@@ -19,30 +23,40 @@ from alibabacloud_fc_open20210406.client import Client as OpenClient
 from alibabacloud_tea_openapi.models import Config as OpenConfig
 from alibabacloud_tea_openapi.utils_models import Config as Fc3Config
 from darabonba.core import DaraCore
-from support.accounts import ECHO, account_in, base64_zip, zipped
+from fc_runtime.service.account import Account
+from fc_runtime.service.packages import Packages
+from fc_runtime.service.store import Store
 from Tea.core import TeaCore
 
-__all__ = [
-    "ECHO",
-    "account_in",
-    "base64_zip",
-    "fc2_client",
-    "fc3_client",
-    "forget_connections",
-    "open_client",
-    "serving",
-    "zipped",
-]
+ECHO = "def handler(event, context):\n    return event\n"
 KEY, SECRET = "test-key", "test-secret"
 uvloop.new_event_loop().close()  # what it opens once and for all is not a test's doing
 
 
 @contextmanager
-def serving(app) -> Iterator[str]:
-    """The URL of *app*, which answers until the end of the block."""
+def account_in(folder: Path, **options) -> Iterator[Account]:
+    """As the daemon makes it, from whatever is in *folder* already."""
+    store = Store(folder / "state.db")
+    try:
+        yield Account(
+            store,
+            Packages(folder / "packages"),
+            account_id="123456789012",
+            region="local",
+            **options,
+        )
+    finally:
+        store.close()
+
+
+@contextmanager
+def serving(app, *, lifespan: str = "off") -> Iterator[str]:
+    """The URL of *app*, which answers until the end of the block; *lifespan*: "on" starts it too."""
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            app, log_config=None, lifespan=lifespan, ws="none", timeout_graceful_shutdown=5
+        )
     )
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
@@ -85,3 +99,17 @@ def fc3_client(url: str) -> Fc3Client:
     config = Fc3Config(access_key_id=KEY, access_key_secret=SECRET, protocol="http")
     config.endpoint = url.removeprefix("http://")
     return Fc3Client(config)
+
+
+def zipped(**files: str) -> bytes:
+    """A zip of Python modules by name; without any, of an ``index`` that echoes."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, text in (files or {"index": ECHO}).items():
+            archive.writestr(zipfile.ZipInfo(f"{name}.py"), text)  # the same at any time
+    return packed.getvalue()
+
+
+def base64_zip(**files: str) -> str:
+    """As the API's ``zipFile``."""
+    return base64.b64encode(zipped(**files)).decode()

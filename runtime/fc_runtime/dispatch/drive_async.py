@@ -36,10 +36,11 @@ async def drive(call: Call) -> Ending:
                 watched = channel.pidfd
                 loop.add_reader(watched, ready.set)
             until = loop.time() + call.wait_ms() / 1000
-            timer = loop.call_at(until, ready.set)
-            await ready.wait()
-            timer.cancel()
-            ready.clear()
+            if not call.has_early:
+                timer = loop.call_at(until, ready.set)
+                await ready.wait()
+                timer.cancel()
+                ready.clear()
             ending = call.read()
             if ending is None and loop.time() >= until:
                 ending = call.look()

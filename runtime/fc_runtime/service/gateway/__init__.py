@@ -1,0 +1,1 @@
+"""What reaches functions over HTTP: invocations and HTTP triggers. The hot path, raw ASGI."""

@@ -1,0 +1,47 @@
+"""HTTP triggers as a part of `App`: in front of its API, and counted with it."""
+
+from collections.abc import Callable
+
+from fc_runtime.outcome import Result
+from fc_runtime.service.app import App, Asgi
+from fc_runtime.service.auth import Authenticator
+from fc_runtime.service.deployment import Deployment
+from fc_runtime.service.gateway.http_gateway import HttpGateway
+from fc_runtime.service.gateway.http_triggers import Holder
+from fc_runtime.service.telemetry import Counted, Telemetry
+
+
+def http_triggers(
+    account: Holder,
+    telemetry: Telemetry,
+    authenticator: Authenticator | None,
+    *,
+    heard: Callable[[Deployment, Result], None] | None = None,
+    attachment: bool = False,
+) -> Callable[[App], Callable[[Asgi], Asgi]]:
+    """
+    The ``before`` of `App`.
+
+    Args:
+        authenticator: None lets everybody in where a signature would be asked for; triggers with
+            tokens ask for them all the same.
+        heard, attachment: see `HttpGateway`.
+    """
+
+    def of(app: App) -> Callable[[Asgi], Asgi]:
+        if app.presence is None:
+            raise RuntimeError("the app has to be started first")
+        gateway = HttpGateway(
+            account=account,
+            deployer=app.deployer,
+            runtime=app.runtime,
+            presence=app.presence,
+            settings=app.settings,
+            telemetry=telemetry,
+            authenticator=authenticator or Authenticator(None, account=app.settings.account_id),
+            heard=heard,
+            attachment=attachment,
+        )
+        return lambda rest: Counted(gateway.before(rest), telemetry)
+
+    return of

@@ -1,0 +1,121 @@
+"""
+What an invocation is answered with: status and headers by outcome (spec 5.C, 7.A), made ahead as
+far as they are the same every time.
+"""
+
+import json
+import math
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from fc_runtime.outcome import InitializationFailed, Raised, Result
+from fc_runtime.service.errors import ApiError
+from fc_runtime.service.gateway.bodies import Send
+from fc_runtime.service.gateway.load_errors import LOAD_ERRORS
+from fc_runtime.service.gateway.tail import tail
+
+if TYPE_CHECKING:
+    from fc_runtime.service.deployment import Deployment
+
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+MiB: Final = 1024 * 1024
+UNHANDLED: Final = b"UnhandledInvocationError"
+NOT_INITIALIZED: Final = b"InitializationError"
+COMMON_ERROR: Final = b"FCCommonError"
+EXPOSED: Final = (
+    b"Access-Control-Expose-Headers",
+    (
+        b"Date,x-fc-request-id,x-fc-error-type,x-fc-code-checksum,x-fc-invocation-duration,"
+        b"x-fc-max-memory-usage,x-fc-log-result,x-fc-invocation-code-version,x-fc-instance-id"
+    ),
+)
+_JSON: Final = (b"Content-Type", b"application/json")
+_BYTES: Final = (b"Content-Type", b"application/octet-stream")
+
+
+def headers_of(deployment: "Deployment", result: Result, *, with_log: bool) -> Headers:
+    """All that a reply to one invocation carries, but its length, and its date."""
+    usage = result.usage.peak_memory_bytes
+    if usage != deployment.shown_memory[0]:
+        deployment.shown_memory = (usage, b"%.2f" % (usage / MiB))
+    good = result.ok
+    headers: Headers = [
+        _BYTES if good else _JSON,
+        (b"X-Fc-Request-Id", result.request_id.encode()),
+        (b"X-Fc-Invocation-Duration", b"%d" % math.ceil(result.duration_ms)),
+        (b"X-Fc-Max-Memory-Usage", deployment.shown_memory[1]),
+        *deployment.fixed_headers,
+    ]
+    if not good:
+        headers.append((b"X-Fc-Error-Type", error_type_of(deployment, result)))
+    if result.instance_id:
+        headers.append((b"X-Fc-Instance-Id", result.instance_id.encode()))
+    if with_log:
+        log = tail(
+            result,
+            initializes=deployment.initializes,
+            memory_mb=deployment.memory_mb,
+            init_log_bytes=result.init_log_bytes,
+        )
+        headers.append((b"X-Fc-Log-Result", log))
+    return headers
+
+
+def error_type_of(deployment: "Deployment", result: Result) -> bytes:
+    """
+    ``UnhandledInvocationError``, or that an initializer failed. A handler that cannot be loaded is
+    the first, as seen live, although no handler code ran (spec 5.A, 5.C).
+    """
+    outcome = result.outcome
+    if not isinstance(outcome, InitializationFailed) or not deployment.initializes:
+        return UNHANDLED
+    cause = outcome.cause
+    if isinstance(cause, Raised) and cause.error_type in LOAD_ERRORS:
+        return UNHANDLED
+    return NOT_INITIALIZED
+
+
+def load_failure(deployment: "Deployment", request_id: str) -> Headers:
+    """Of one whose code could not be registered at all (`Deployment.load_error`)."""
+    return [
+        _JSON,
+        (b"X-Fc-Request-Id", request_id.encode()),
+        (b"X-Fc-Invocation-Duration", b"0"),
+        (b"X-Fc-Max-Memory-Usage", b"0.00"),
+        *deployment.fixed_headers,
+        (b"X-Fc-Error-Type", UNHANDLED),
+    ]
+
+
+async def send(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """A whole reply."""
+    headers.append((b"Content-Length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(send_: Send, error: ApiError, request_id: str) -> None:
+    """An API error, with all keys of all generations (spec 5.D)."""
+    body = json.dumps(error.body(request_id), ensure_ascii=False).encode()
+    more = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    headers: Headers = [
+        _JSON,
+        (b"X-Fc-Request-Id", request_id.encode()),
+        (b"X-Fc-Error-Type", COMMON_ERROR),
+        EXPOSED,
+        *more,
+    ]
+    await send(send_, error.status, headers, body)
+
+
+def fixed_headers(checksum: str, version: str | None) -> tuple[tuple[bytes, bytes], ...]:
+    """
+    Args:
+        checksum: of the code; empty for a folder on this machine, which has none.
+        version: of the service, with FC2; None with FC3.
+    """
+    fixed: list[tuple[bytes, bytes]] = [EXPOSED]
+    if checksum:
+        fixed.append((b"X-Fc-Code-Checksum", checksum.encode()))
+    if version is not None:
+        fixed.append((b"X-Fc-Invocation-Service-Version", version.encode()))
+    return tuple(fixed)

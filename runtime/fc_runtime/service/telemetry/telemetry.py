@@ -1,0 +1,136 @@
+"""
+The daemon's figures and its state, and the three paths where they are read.
+
+    /healthz    the process is up and answers
+    /readyz     it takes requests; 503 before it has started, and while it drains
+    /metrics    for Prometheus
+
+None of them asks who is asking: they tell names of functions and numbers, no secrets. On a warm
+invocation's way lie two observations and a counter; all else is read when it is asked for.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fc_runtime.outcome import Result
+from fc_runtime.service.telemetry.collector import PREFIX, RuntimeCollector
+from fc_runtime.service.telemetry.labels import FunctionLabels
+
+BUCKETS_S: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
+)
+KINDS: Final = ("invoke", "http", "api", "health")
+CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
+CLIENT_LEFT: Final = 499  # as FC counts a client that left before the answer
+BROKEN: Final = 500  # an application raised: the server answers that itself
+
+
+class Telemetry:
+    """
+    Args:
+        stats: `AsyncRuntime.stats`.
+    """
+
+    def __init__(self, stats: Callable[[], Mapping[str, Any]]) -> None:
+        self.ready = False  # whether to send requests here; `draining` and not started are alike
+        self.registry = CollectorRegistry()
+        self._labels = FunctionLabels()
+        self._duration = Histogram(
+            f"{PREFIX}invocation_duration_seconds",
+            "How long handlers ran.",
+            ("function",),
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+        self._queue = Histogram(
+            f"{PREFIX}invocation_queue_seconds",
+            "How long invocations took beside handler and start: waiting, mostly.",
+            ("function",),
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+        self._observers: dict[str, tuple[Callable[[float], None], Callable[[float], None]]] = {}
+        requests = Counter(
+            f"{PREFIX}http_requests",
+            "Requests by kind and class of status; 499: the client left before the answer.",
+            ("kind", "class"),
+            registry=self.registry,
+        )
+        self._requests = {
+            (kind, status): requests.labels(kind, name)
+            for kind in KINDS
+            for status, name in enumerate(CLASSES, 1)
+        }
+        self._left = {kind: requests.labels(kind, str(CLIENT_LEFT)) for kind in KINDS}
+        Gauge(f"{PREFIX}ready", "1 while requests are taken.", registry=self.registry).set_function(
+            lambda: float(self.ready)
+        )
+        self.registry.register(RuntimeCollector(stats, self._labels, self._forget))
+
+    def invoked(self, function: str, result: Result, elapsed_ms: float) -> None:
+        """
+        An invocation has come to its end.
+
+        Args:
+            function: its name in the runtime.
+            elapsed_ms: of the whole call of `AsyncRuntime.invoke`.
+        """
+        observers = self._observers.get(function)
+        if observers is None:
+            observers = self._observers_of(function)
+        handler_ms = result.duration_ms
+        observers[0](handler_ms / 1000)
+        observers[1](max(0.0, elapsed_ms - handler_ms - (result.init_duration_ms or 0.0)) / 1000)
+
+    def answered(self, kind: str, status: int) -> None:
+        """A request has been answered; *kind* is one of `KINDS`."""
+        self._requests[kind, status // 100].inc()
+
+    def client_left(self, kind: str = "invoke") -> None:
+        """A request has not been answered: its client had gone."""
+        self._left[kind].inc()
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/healthz", self._health, methods=["GET"]),
+            Route("/readyz", self._readiness, methods=["GET"]),
+            Route("/metrics", self._metrics, methods=["GET"]),
+        ]
+
+    def _observers_of(
+        self, function: str
+    ) -> tuple[Callable[[float], None], Callable[[float], None]]:
+        label = self._labels.of(function)
+        observers = (
+            self._duration.labels(label).observe,
+            self._queue.labels(label).observe,
+        )
+        if label == function:  # kept for as long as it has a name of its own
+            self._observers[function] = observers
+        return observers
+
+    def _forget(self, function: str) -> None:
+        """It is registered no more: its lines go, as those of the runtime have gone."""
+        if self._observers.pop(function, None) is not None:
+            self._duration.remove(function)
+            self._queue.remove(function)
+
+    async def _health(self, _request: Request) -> Response:
+        return JSONResponse({"status": "up"})
+
+    async def _readiness(self, _request: Request) -> Response:
+        if self.ready:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "not ready"}, 503, {"Retry-After": "1"})
+
+    def _metrics(self, request: Request) -> Response:
+        """In a thread: the runtime's figures are behind locks."""
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(self.registry), headers={"Content-Type": content_type})
