@@ -5,6 +5,7 @@ What can be seen without running code is refused by `register`; the rest comes w
 """
 
 import py_compile
+import sys
 import zipfile
 from pathlib import Path
 
@@ -277,6 +278,38 @@ def test_layers_are_importable(caller: Caller, tmp_path: Path) -> None:
     caller.register("layered", code=code, layers=[first, second])
 
     assert ["code", 1] == caller.invoke("layered").json()
+
+
+def test_layers_are_as_if_they_lay_in_one_opt(caller: Caller, tmp_path: Path) -> None:
+    """
+    What any layer has in ``site-packages`` comes before what any has in ``python``; programs and
+    shared libraries of the first layer before those of the second (9.B).
+    """
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    libraries = f"python/lib/{version}/site-packages"
+    code = lay_out(
+        tmp_path / "code",
+        index="import os, subprocess, a, b\n"
+        "def handler(event, context):\n"
+        "    said = subprocess.run(['tool'], capture_output=True, text=True).stdout\n"
+        "    return [a.here, b.here, said, os.environ['LD_LIBRARY_PATH'].split(':')]\n",
+    )
+    first = lay_out(tmp_path / "first", **{"python/a": "here = 'first'\n"})
+    second = lay_out(
+        tmp_path / "second",
+        **{f"{libraries}/a": "here = 'second'\n", f"{libraries}/b": "here = 'second'\n"},
+    )
+    for layer in (first, second):
+        tool = layer / "bin" / "tool"
+        tool.parent.mkdir()
+        tool.write_text(f"#!/bin/sh\necho {layer.name}\n")
+        tool.chmod(0o755)
+    caller.register("layered", code=code, layers=[first, second])
+
+    *found, paths = caller.invoke("layered").json()
+
+    assert ["second", "second", "first\n"] == found
+    assert [f"{first}/lib", f"{second}/lib", "/opt/lib"] == paths[-3:]
 
 
 def test_preloaded_modules_are_there_before_the_handler(caller: Caller, tmp_path: Path) -> None:

@@ -131,12 +131,14 @@ def prepare_sys_path(code_dir: str, layers: Iterable[str]) -> None:
     Args:
         code_dir: absolute path, becomes ``sys.path[0]``.
         layers: absolute paths of unpacked layers, first one first.
-    Source: spec 1.B.
+    Source: spec 1.B, 9.B. In Function Compute all layers lie in one ``/opt``: so what any of them
+    has in ``site-packages`` comes before what any of them has in ``python``.
     """
-    first = [code_dir]
-    for root in (*layers, "/opt"):
-        first += [f"{root}/{_LIBRARIES}/site-packages", f"{root}/python"]
-    sys.path[:] = dict.fromkeys([*first, *sys.path])
+    roots = [*layers, "/opt"]
+    libraries = [f"{root}/{_LIBRARIES}/site-packages" for root in roots]
+    sys.path[:] = dict.fromkeys(
+        [code_dir, *libraries, *(f"{root}/python" for root in roots), *sys.path]
+    )
 
 
 def _execute(spec: ModuleSpec) -> ModuleType:

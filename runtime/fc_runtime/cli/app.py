@@ -9,6 +9,7 @@ from fc_runtime.cli import output
 from fc_runtime.cli.doctor import HOW_IT_IS_FOUND, MEANINGS as DOCTOR_MEANINGS, doctor
 from fc_runtime.cli.exits import MEANINGS, Exit
 from fc_runtime.cli.invoke import invoke
+from fc_runtime.cli.serve import MEANINGS as SERVE_MEANINGS, WHAT_IT_SAYS, serve
 from fc_runtime.cli.sources import KEY_ID, KEY_SECRET, TOKEN
 from fc_runtime.cli.torture import MEANINGS as TORTURE_MEANINGS, TABLE, torture
 
@@ -36,6 +37,10 @@ def _app(markup: Literal["rich"] | None) -> typer.Typer:
     app.command(
         no_args_is_help=True, epilog=_epilog(markup), context_settings={"max_content_width": 100}
     )(invoke)
+    app.command(
+        epilog=_lines(markup, WHAT_IT_SAYS, SERVE_MEANINGS),
+        context_settings={"max_content_width": 100},
+    )(serve)
     app.command(
         epilog=_lines(markup, TABLE, TORTURE_MEANINGS),
         context_settings={"max_content_width": 100},

@@ -22,6 +22,7 @@ class Exit(IntEnum):
     HANDLER = 1
     USAGE = 2
     INITIALIZATION = 3
+    UNAVAILABLE = 69  # EX_UNAVAILABLE: the address is another's
     INTERNAL = 70  # EX_SOFTWARE
     FILE = 74  # EX_IOERR
     REFUSED = 75  # EX_TEMPFAIL

@@ -11,17 +11,22 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from fc_worker import messages as m
+
+from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.drive_sync import drive
+from fc_runtime.dispatch.watch import Ending
 from fc_runtime.errors import OverloadedError, RuntimeClosedError
-from fc_runtime.outcome import Result
+from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool import undertaker
 from fc_runtime.pool.grants import Leave
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.lifecycle import Trigger
-from fc_runtime.pool.request import Request, request_headers
+from fc_runtime.pool.request import NOTHING, Request, request_headers
 from fc_runtime.pool.serving import STARTS, Declined, Serving
 
 if TYPE_CHECKING:
+    from fc_runtime.pool.core import Core
     from fc_runtime.pool.pool import Pool
 
 TRIES: Final = 3  # to have instances up that die as soon as they are
@@ -66,6 +71,57 @@ def warm_up(pool: "Pool") -> tuple[Instance | None, Result | None]:
             continue
         return (serving.instance, None) if failure is None else (None, failure)
     raise OverloadedError(f"{pool.name}: no process would start")
+
+
+def initialize(
+    core: "Core", name: str, *, request_id: str, credentials: Credentials | None
+) -> Result | None:
+    """
+    Have one instance ready, in the name of a request: what its initialisation wrote, and why it
+    failed if it did. None if there is an instance already.
+
+    Raises RefusedError subclasses: the host has no room, or there is no such function.
+    """
+    pool = core.pool(name)
+    request = core.request(
+        name,
+        b"",
+        json_value=NOTHING,
+        timeout=None,
+        request_id=request_id,
+        credentials=credentials,
+        http=None,
+    )
+    with pool.roster.lock:
+        if pool.roster.is_up(1):
+            return None
+        pool.roster.warming += 1
+    instance: Instance | None = None
+    trouble: Result | Exception | None = None
+    try:
+        for _ in range(STARTS):
+            serving = Serving(core, request, start_instance(pool), cold=True, invoke=False)
+            began_ns = time.monotonic_ns()
+            ending = drive(serving.call)
+            well = (
+                ending is Ending.ANSWERED and serving.call.headers()[m.STATUS] == m.STATUS_RETURNED
+            )
+            log = serving.instance.take_log(cut=serving.call.log_was_cut) if well else b""
+            try:
+                trouble = serving.conclude_warm_up(ending)
+            except Declined:
+                continue
+            if trouble is not None:
+                return trouble
+            instance = serving.instance
+            took_ms = (time.monotonic_ns() - began_ns) / 1e6
+            return Result(b"", RETURNED, log, request_id, name, 0.0, took_ms, True, Usage())
+        raise OverloadedError(f"{name}: no process would start")
+    except Exception as error:
+        trouble = error
+        raise
+    finally:
+        _take_in(pool, instance, trouble)
 
 
 def warm(pool: "Pool", count: int) -> None:
@@ -164,6 +220,11 @@ def _warm_one(pool: "Pool") -> None:
     except Exception as error:  # noqa: BLE001 (no room, or whatever a credentials callable raises)
         trouble = error
         _say_not_started(pool, error)
+    _take_in(pool, instance, trouble)
+
+
+def _take_in(pool: "Pool", instance: Instance | None, trouble: Result | Exception | None) -> None:
+    """Put on the stack what was counted in `warming`, or note why it did not come up."""
     roster = pool.roster
     keep = False
     with roster.lock:

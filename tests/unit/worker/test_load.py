@@ -443,10 +443,10 @@ def test_sys_path_is_code_then_layers_then_opt_then_the_rest() -> None:
     assert [
         "/code",
         f"/layers/a/python/lib/{version}/site-packages",
-        "/layers/a/python",
         f"/layers/b/python/lib/{version}/site-packages",
-        "/layers/b/python",
         f"/opt/python/lib/{version}/site-packages",
+        "/layers/a/python",
+        "/layers/b/python",
         "/opt/python",
         "/usr/lib/python",
         "/site",

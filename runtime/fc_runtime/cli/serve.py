@@ -1,0 +1,202 @@
+"""
+``fc-runtime serve``: Function Compute's own API on this machine, until it is told to stop.
+
+Here is the command and what its options mean together; `serving` puts the daemon together, and is
+loaded when it is needed: no other command pays for a server.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from fc_runtime.cli import logs, options, output, serve_options as these, stopping
+from fc_runtime.cli.exits import Exit
+from fc_runtime.errors import InvalidFunctionError
+from fc_runtime.pool.events import Log
+
+WHAT_IT_SAYS: Final = (
+    "Standard output gets one line, http://HOST:PORT, as soon as connections are accepted; all "
+    "else is on standard error. SIGTERM or Ctrl-C: nothing new is accepted, what is under way may "
+    "end; a second Ctrl-C ends it at once. SIGHUP: the manifest is read again."
+)
+MEANINGS: Final = {
+    Exit.RETURNED: "told to stop, and all that was under way has ended or had its grace",
+    Exit.USAGE: "bad usage: an option, the manifest or the keys are not as they must be",
+    Exit.UNAVAILABLE: "the address cannot be listened on",
+    Exit.INTERNAL: "a bug in fc-runtime",
+    Exit.FILE: "the data folder cannot be used, or standard output not be written",
+    Exit.INTERRUPTED: "ended at once by a second Ctrl-C",
+}
+
+
+class UsageError(Exception):
+    """Options that do not go together. One line, for people."""
+
+
+def serve(
+    *,
+    folder: these.Folder = None,
+    template: these.Template = None,
+    watch: these.Watch = False,
+    custom_runtime: these.CustomRuntime = False,
+    code: these.Code = None,
+    handler: these.Handler = None,
+    name: these.Name = None,
+    initializer: these.Initializer = None,
+    timeout: these.Timeout = None,
+    memory: these.Memory = None,
+    env: these.Env = None,
+    host: these.Host = "127.0.0.1",
+    port: these.Port = 9000,
+    data_dir: these.DataDir = None,
+    account_id: these.AccountId = "123456789012",
+    region: these.Region = "local",
+    access_keys: these.AccessKeys = None,
+    no_auth: these.NoAuth = False,
+    force: these.Force = False,
+    local_code: these.LocalCode = False,
+    role_credentials: these.RoleCredentials = None,
+    max_instances: these.MaxInstances = 10,
+    max_queue: these.MaxQueue = 1000,
+    grace: these.Grace = 30.0,
+    isolation: these.Isolation = "auto",
+    sandbox: these.Sandbox = "standard",
+    access_log: these.AccessLog = True,
+    function_log: these.FunctionLog = True,
+    verbose: options.Verbose = 0,
+    log_level: options.LogLevel = logs.Level.INFO,
+    log_format: options.LogFormat = logs.Format.AUTO,
+) -> None:
+    """
+    Serve Function Compute's API on this machine: its SDKs, tools and HTTP triggers work unchanged.
+
+    Serves the functions of a project's s.yaml, or one with --code; with neither, an empty account
+    that is deployed to through the API.
+    """
+    log = logs.logger(logs.level_of(log_level, verbose), log_format)
+    try:
+        if custom_runtime:
+            ended = _custom_runtime(code, handler, initializer, isolation, log)
+        else:
+            from fc_runtime.cli import serving  # noqa: PLC0415 (a web server, a database)
+
+            asked = these.Asked(
+                one=_one(
+                    code=code,
+                    handler=handler,
+                    name=name,
+                    initializer=initializer,
+                    timeout=timeout,
+                    memory=memory,
+                    env=env,
+                ),
+                folder=folder,
+                template=template,
+                watch=watch,
+                host=host,
+                port=port,
+                data_dir=data_dir,
+                account_id=account_id,
+                region=region,
+                access_keys=access_keys,
+                auth=not no_auth,
+                local_code=local_code,
+                role_credentials=role_credentials,
+                max_instances=max_instances,
+                max_queue=max_queue,
+                grace_s=grace,
+                isolation=isolation,
+                sandbox=sandbox,
+                access_log=access_log,
+                function_log=function_log,
+            )
+            _check_together(asked, force=force)
+            ended = serving.serve(asked, log)
+    except UsageError as error:
+        ended = _fail(Exit.USAGE, str(error))
+    except ImportError as error:
+        if (error.name or "").startswith("fc_runtime"):
+            raise
+        ended = _fail(
+            Exit.USAGE,
+            f"fc-runtime serve needs the package {error.name}, which is not installed; "
+            "install it with: pip install 'fc-runtime[serve]'",
+        )
+    raise typer.Exit(ended)
+
+
+def _one(
+    *,
+    code: Path | None,
+    handler: str | None,
+    name: str | None,
+    initializer: str | None,
+    timeout: int | None,
+    memory: int | None,
+    env: list[str] | None,
+) -> these.OneFunction | None:
+    if code is not None:
+        return these.OneFunction(
+            code=code,
+            handler=handler,
+            name=name,
+            initializer=initializer,
+            timeout=timeout,
+            memory=memory,
+            env=env or [],
+        )
+    for option, value in (
+        ("--handler", handler),
+        ("--name", name),
+        ("--initializer", initializer),
+        ("--timeout", timeout),
+        ("--memory", memory),
+        ("--env", env),
+    ):
+        if value:
+            raise UsageError(
+                f"{option} is for the one function of --code; of a project, its manifest says it"
+            )
+    return None
+
+
+def _check_together(asked: these.Asked, *, force: bool) -> None:
+    from fc_runtime.service.listening import is_loopback  # noqa: PLC0415 (of the service)
+
+    if asked.one is not None and (asked.folder or asked.template):
+        raise UsageError("--code serves one function: leave it out, or the folder and --template")
+    if asked.folder is not None and asked.template is not None:
+        raise UsageError("--template names the manifest: leave the folder out")
+    if asked.auth or force or is_loopback(asked.host):
+        return
+    raise UsageError(
+        f"--no-auth with --host {asked.host}: other machines could run any code here; leave one of "
+        "them out, or add --force if you mean it"
+    )
+
+
+def _custom_runtime(
+    code: Path | None, handler: str | None, initializer: str | None, isolation: str, log: Log | None
+) -> int:
+    """What is not given here, the platform's environment says."""
+    from fc_runtime.service.custom.run import run_custom  # noqa: PLC0415 (a web server)
+    from fc_runtime.service.custom.settings import CustomSettings  # noqa: PLC0415
+
+    try:
+        settings = CustomSettings.from_environment(
+            os.environ,
+            code=None if code is None else str(code),
+            handler=handler,
+            initializer=initializer,
+        )
+    except InvalidFunctionError as error:
+        raise UsageError(str(error)) from error
+    stopping.hold()
+    return run_custom(settings, isolation=isolation, log=log)
+
+
+def _fail(code: Exit, message: str) -> Exit:
+    output.say(f"error: {message}", "bold red")
+    return code

@@ -1,0 +1,143 @@
+"""The daemon, put together: what the command line decides goes in, an app comes out."""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount
+
+from fc_runtime.aio import AsyncRuntime
+from fc_runtime.outcome import Result
+from fc_runtime.service import app as apps
+from fc_runtime.service.account import Account
+from fc_runtime.service.api import management_routes
+from fc_runtime.service.app import App, Asgi
+from fc_runtime.service.auth import Authenticator, Pending, Request
+from fc_runtime.service.deployment import Deployment
+from fc_runtime.service.gateway.bodies import Scope
+from fc_runtime.service.gateway.http_gateway import HttpGateway
+from fc_runtime.service.home import Home
+from fc_runtime.service.identity import RoleCredentials
+from fc_runtime.service.packages import Packages
+from fc_runtime.service.settings import Settings
+from fc_runtime.service.store import Store
+from fc_runtime.service.telemetry import Telemetry, Watched
+from fc_runtime.service.telemetry.tracing import Tracing, tracing_of
+from fc_runtime.service.telemetry.watched import Counted
+
+
+class Assembly:
+    """
+    Use it in a ``with``: it opens the account's store, and closes it. `app` is started and
+    stopped, on its loop, through `start` and `stop`.
+
+    Args:
+        runtime: closed with the app.
+        credentials: for the roles of functions.
+        authenticator: for the API, and for triggers that are signed.
+        local_code: may the API name a folder of this machine as code?
+        heard: what a function wrote, of each call that wrote anything or failed.
+    Raises: StoreError.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        *,
+        runtime: AsyncRuntime,
+        credentials: RoleCredentials,
+        authenticator: Authenticator,
+        local_code: bool,
+        access_log: bool,
+        heard: Callable[[Deployment, Result], None] | None,
+    ) -> None:
+        self._closing = ExitStack()
+        store = Store(home.database)
+        self._closing.callback(store.close)
+        self.account = Account(
+            store,
+            Packages(home.packages),
+            account_id=settings.account_id,
+            region=settings.region,
+            local_code=local_code,
+        )
+        self.telemetry = Telemetry(runtime.stats)
+        self._tracing: Tracing | None = tracing_of(os.environ)
+        if self._tracing is not None:
+            self._closing.callback(self._tracing.close)
+        begins = None if authenticator.is_off else _begin(authenticator)
+        wrapped = access_log or self._tracing is not None
+        self.app: App = apps.build(
+            settings,
+            self.account,
+            runtime,
+            routes=self._routes,
+            begin=begins,
+            credentials_of=credentials.source,
+            watcher=self.telemetry,
+            around=self._watched(access_log=access_log) if wrapped else None,
+            heard=heard,
+        )
+        self._authenticator = authenticator
+        self._heard = heard
+
+    @property
+    def asgi(self) -> Asgi:
+        return self.app.asgi
+
+    async def start(self) -> None:
+        await self.app.start()
+        self.telemetry.ready = True
+
+    def drain(self) -> None:
+        self.telemetry.ready = False
+
+    async def stop(self, grace: float) -> None:
+        await self.app.stop(grace)
+
+    def _routes(self, app: App) -> list[BaseRoute]:
+        """HTTP triggers first: a host of its own has all paths."""
+        if app.presence is None:
+            raise AssertionError("asked for before it was started")
+        triggers = HttpGateway(
+            account=self.account,
+            deployer=app.deployer,
+            runtime=app.runtime,
+            presence=app.presence,
+            settings=app.settings,
+            telemetry=self.telemetry,
+            authenticator=self._authenticator,
+            heard=self._heard,
+        )
+        rest = Starlette(routes=[*self.telemetry.routes(), *management_routes(self.account)])
+        return [Mount("/", Counted(triggers.before(rest), self.telemetry))]
+
+    def _watched(self, *, access_log: bool) -> Callable[[Asgi], Asgi]:
+        def around(inner: Asgi) -> Asgi:
+            return Watched(inner, access_log=access_log, tracing=self._tracing)
+
+        return around
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closing.close()
+
+
+def _begin(authenticator: Authenticator) -> Callable[[Scope], Pending]:
+    def begin(scope: Scope) -> Pending:
+        return authenticator.begin(
+            Request(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
+        )
+
+    return begin

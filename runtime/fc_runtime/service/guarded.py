@@ -1,0 +1,115 @@
+"""
+Connections of clients that mean harm, or that have gone: none is kept for longer than it is good.
+
+uvicorn's own protocol waits for a request's head for ever, and keeps as much of it as comes. Here
+is what is bounded, for each connection, on top of it:
+
+    connections          `Limits.connections`; one more gets 503 at once
+    head                 `Limits.head_bytes` in pieces, `Limits.headers` lines: 431
+    time for a head      `Limits.head_s` from connecting, or from its first byte: 408
+    silence in a body    `Limits.idle_s` without a byte that we were willing to read: closed
+    silence of a reader  `Limits.idle_s` in which none of a reply was taken: closed
+
+The times are looked at once a second for all connections (`GuardedProtocol.check`), so that a
+request costs no timer. What a request may hold beyond its head is the gateway's business.
+"""
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_CLOSE: Final = b"content-length: 0\r\nconnection: close\r\n\r\n"
+BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n" + _CLOSE
+TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + _CLOSE
+TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\n" + _CLOSE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    connections: int = 4096
+    head_bytes: int = 64 * 1024
+    headers: int = 256
+    head_s: float = 10.0
+    idle_s: float = 60.0
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection. ``limits`` is set on a subclass, by `guarded`."""
+
+    limits: Limits = Limits()
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self._refused = False
+        self._in_head = False
+        self._head_bytes = 0  # of a head that took more than one piece
+        self._since = monotonic()  # when what is waited for began, or last moved on
+        self._unsent = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            self._refuse(BUSY)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if self._in_head:  # and this is not the piece that it began in
+            self._head_bytes += len(data)
+        else:
+            self._since = monotonic()
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self.limits.head_bytes:
+            self._refuse(TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if len(self.headers) > self.limits.headers:
+            self._refuse(TOO_LARGE)
+        if not self._refused:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._refused:
+            super().on_message_complete()
+
+    def check(self, now: float) -> None:
+        """Once a second: has it had its time?"""
+        waited = now - self._since
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent, self._since = unsent, now
+        elif unsent or self.transport.is_closing():
+            if waited > self.limits.idle_s:
+                self.transport.abort()
+        elif self.cycle is None or self.cycle.response_complete:
+            # Without a byte of the next request, uvicorn's keep-alive timer ends it.
+            if (self._in_head or self.cycle is None) and waited > self.limits.head_s:
+                self._refuse(TOO_SLOW)
+        elif not self.cycle.more_body or self.flow.read_paused:
+            self._since = now  # it is we who are at work
+        elif waited > self.limits.idle_s:
+            self.transport.abort()
+
+    def _refuse(self, answer: bytes) -> None:
+        """Answered if no reply is under way; else, with pipelining, the connection just ends."""
+        self._refused = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(answer)
+        self.transport.close()
+
+
+def guarded(limits: Limits) -> type[GuardedProtocol]:
+    """The protocol with these *limits*, as uvicorn wants it: a class."""
+    return type("GuardedProtocol", (GuardedProtocol,), {"limits": limits})
