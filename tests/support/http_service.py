@@ -134,7 +134,7 @@ class HttpService:
             before=http_triggers(
                 self.account,
                 telemetry,
-                None if keys is None else Authenticator(keys, account=ACCOUNT),
+                Authenticator(keys, account=ACCOUNT),
                 attachment=self._attachment,
             ),
             watcher=telemetry,

@@ -71,7 +71,7 @@ def _serve(asked: Asked, log: Log | None) -> Exit:
     runtime = AsyncRuntime(
         isolation=asked.isolation,
         max_queue=asked.max_queue,
-        max_event_bytes=settings.max_body_bytes,
+        max_event_bytes=2 * settings.max_body_bytes,  # of an HTTP trigger it holds base64
         region=settings.region,
         account_id=settings.account_id,
         log=log,

@@ -6,9 +6,6 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
-
 from fc_runtime.aio import AsyncRuntime
 from fc_runtime.outcome import Result
 from fc_runtime.service import app as apps
@@ -18,7 +15,7 @@ from fc_runtime.service.app import App, Asgi
 from fc_runtime.service.auth import Authenticator, Pending, Request
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.gateway.bodies import Scope
-from fc_runtime.service.gateway.http_gateway import HttpGateway
+from fc_runtime.service.gateway.http_front import http_triggers
 from fc_runtime.service.home import Home
 from fc_runtime.service.identity import RoleCredentials
 from fc_runtime.service.packages import Packages
@@ -26,7 +23,6 @@ from fc_runtime.service.settings import Settings
 from fc_runtime.service.store import Store
 from fc_runtime.service.telemetry import Telemetry, Watched
 from fc_runtime.service.telemetry.tracing import Tracing, tracing_of
-from fc_runtime.service.telemetry.watched import Counted
 
 
 class Assembly:
@@ -75,15 +71,14 @@ class Assembly:
             settings,
             self.account,
             runtime,
-            routes=self._routes,
+            routes=lambda _app: [*self.telemetry.routes(), *management_routes(self.account)],
+            before=http_triggers(self.account, self.telemetry, authenticator, heard=heard),
             begin=begins,
             credentials_of=credentials.source,
             watcher=self.telemetry,
             around=self._watched(access_log=access_log) if wrapped else None,
             heard=heard,
         )
-        self._authenticator = authenticator
-        self._heard = heard
 
     @property
     def asgi(self) -> Asgi:
@@ -98,23 +93,6 @@ class Assembly:
 
     async def stop(self, grace: float) -> None:
         await self.app.stop(grace)
-
-    def _routes(self, app: App) -> list[BaseRoute]:
-        """HTTP triggers first: a host of its own has all paths."""
-        if app.presence is None:
-            raise AssertionError("asked for before it was started")
-        triggers = HttpGateway(
-            account=self.account,
-            deployer=app.deployer,
-            runtime=app.runtime,
-            presence=app.presence,
-            settings=app.settings,
-            telemetry=self.telemetry,
-            authenticator=self._authenticator,
-            heard=self._heard,
-        )
-        rest = Starlette(routes=[*self.telemetry.routes(), *management_routes(self.account)])
-        return [Mount("/", Counted(triggers.before(rest), self.telemetry))]
 
     def _watched(self, *, access_log: bool) -> Callable[[Asgi], Asgi]:
         def around(inner: Asgi) -> Asgi:

@@ -14,6 +14,7 @@ from fc_runtime import AsyncRuntime
 from fc_runtime.service.account import Account
 from fc_runtime.service.api import management_routes
 from fc_runtime.service.app import App, build
+from fc_runtime.service.gateway.invoke import Begin
 from fc_runtime.service.settings import Settings
 from support.daemon import account_in, serving
 
@@ -85,7 +86,12 @@ class Daemon:
 
 @contextmanager
 def daemon_in(
-    folder: Path, handlers: Path, *, max_queue: int = 1000, **settings: Any
+    folder: Path,
+    handlers: Path,
+    *,
+    max_queue: int = 1000,
+    begin: Begin | None = None,
+    **settings: Any,
 ) -> Iterator[Daemon]:
     with account_in(folder, local_code=True) as account:
         counted = Counted()
@@ -94,6 +100,7 @@ def daemon_in(
             account,
             AsyncRuntime(max_queue=max_queue),
             routes=lambda _app: management_routes(account),
+            begin=begin,
             watcher=counted,
         )
         with (

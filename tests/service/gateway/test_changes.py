@@ -97,12 +97,25 @@ def test_provisioned_instances_are_kept_warm(daemon: Daemon) -> None:
     until(lambda: processes(daemon, "f/LATEST") >= 2, what="two instances are up")
 
 
-def test_reserved_concurrency_of_none(daemon: Daemon) -> None:
-    """429 for every call, with a hint when to try again."""
+def test_reserved_concurrency_limits(daemon: Daemon) -> None:
+    """No more instances than are reserved; taken away, as many as the daemon allows again."""
     daemon.create("f", code=says("x"))
-    daemon.client.put("/2023-03-30/functions/f/concurrency", json={"reservedConcurrency": 0})
+    daemon.client.put("/2023-03-30/functions/f/concurrency", json={"reservedConcurrency": 1})
+    daemon.invoke("f")
+    assert 1 == daemon.app.runtime.functions()["f/LATEST"].max_instances
 
-    reply = daemon.invoke("f")
+    daemon.client.delete("/2023-03-30/functions/f/concurrency")
+
+    daemon.invoke("f")
+    assert 3 == daemon.app.runtime.functions()["f/LATEST"].max_instances
+
+
+def test_no_instance_at_all(daemon: Daemon) -> None:
+    """429 for every call of a function that is to have none, with a hint when to try again."""
+    daemon.create_fc2("svc", "f", "index.echo")
+    daemon.account.put_config("ondemand", "svc", "f", "LATEST", {"maximumInstanceCount": 0})
+
+    reply = daemon.post("/2016-08-15/services/svc/functions/f/invocations")
 
     assert (429, "ResourceThrottled") == (reply.status_code, reply.json()["Code"])
     assert "1" == reply.headers["retry-after"]

@@ -1,5 +1,6 @@
 """Many at once, some of whom misbehave; clients that leave, or that are slow."""
 
+import asyncio
 import json
 import os
 import socket
@@ -130,3 +131,25 @@ def test_a_client_that_leaves_in_the_middle_of_its_body(daemon: Daemon) -> None:
     daemon.counted.wait_for_one_to_leave()
 
     assert [] == daemon.counted.outcomes
+
+
+def test_what_is_under_way_may_end(daemon: Daemon, tmp_path: Path) -> None:
+    """Draining: new calls get 503, the running one its answer."""
+    fifo = tmp_path / "fifo"
+    release = tmp_path / "release"
+    os.mkfifo(fifo)
+    os.mkfifo(release)
+    daemon.create("f", timeout=60)
+    path = "/2023-03-30/functions/f/invocations"
+    with connected(daemon) as connection:
+        event = json.dumps({"do": "gate", "fifo": str(fifo), "release": str(release)}).encode()
+        connection.sendall(request(path, event))
+        with fifo.open() as told:
+            assert "here\n" == told.readline()
+        ending = asyncio.run_coroutine_threadsafe(daemon.app.stop(60.0), daemon.loop)
+        until(lambda: daemon.invoke("f", {"do": "echo", "say": 1}).status_code == 503)
+
+        release.write_text("go on")
+
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        ending.result(60)

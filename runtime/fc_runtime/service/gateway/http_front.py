@@ -14,7 +14,7 @@ from fc_runtime.service.telemetry import Counted, Telemetry
 def http_triggers(
     account: Holder,
     telemetry: Telemetry,
-    authenticator: Authenticator | None,
+    authenticator: Authenticator,
     *,
     heard: Callable[[Deployment, Result], None] | None = None,
     attachment: bool = False,
@@ -23,8 +23,8 @@ def http_triggers(
     The ``before`` of `App`.
 
     Args:
-        authenticator: None lets everybody in where a signature would be asked for; triggers with
-            tokens ask for them all the same.
+        authenticator: one without keys lets everybody in where a signature would be asked for;
+            triggers with tokens ask for them all the same.
         heard, attachment: see `HttpGateway`.
     """
 
@@ -38,7 +38,7 @@ def http_triggers(
             presence=app.presence,
             settings=app.settings,
             telemetry=telemetry,
-            authenticator=authenticator or Authenticator(None, account=app.settings.account_id),
+            authenticator=authenticator,
             heard=heard,
             attachment=attachment,
         )
