@@ -124,10 +124,10 @@ class AsyncRuntime:
         )
         asks = credentials is None and callable(core.pool(name).function.credentials)
         request = await _in_thread(make) if asks else make()
-        result = await self.serve(request)
+        result = await self._serve(request)
         return result.raise_for_outcome() if check else result
 
-    async def serve(
+    async def _serve(
         self,
         request: Request,
         *,

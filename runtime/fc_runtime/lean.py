@@ -40,7 +40,8 @@ class Lean:
 
     def __init__(self, runtime: AsyncRuntime) -> None:
         self._runtime = runtime
-        self._core = runtime._core  # noqa: SLF001 (a third face of the same thing)
+        self._serve = runtime._serve  # noqa: SLF001 (a third face of the same thing)
+        self._core = runtime._core  # noqa: SLF001 (likewise)
         self._loop = asyncio.get_running_loop()
         self._taps: dict[Instance, Tap] = {}
         self._waiting: dict[Tap, int] = {}
@@ -71,7 +72,7 @@ class Lean:
             if isinstance(grant, TaskWaiter):
                 grant = await grant.wait(pool)
             if type(grant) is not Instance or grant.may_write_late:
-                return await self._runtime.serve(_request(pool, event, request_id), grant=grant)
+                return await self._serve(_request(pool, event, request_id), grant=grant)
             instance = grant
         placer = core.placer
         placement = None
@@ -88,7 +89,7 @@ class Lean:
         finally:
             self.in_flight -= 1
         if isinstance(begun, Serving):
-            return await self._runtime.serve(begun.request, serving=begun)
+            return await self._serve(begun.request, serving=begun)
         if placement is not None:
             placer.give_back(placement)
         return begun

@@ -1,7 +1,7 @@
 """
-The contract is one specification, asked of two callers and of every isolation tier that this host
-offers: each test that takes `caller`, `deploy` or `open_caller` runs with `Runtime` and with
-`AsyncRuntime` in the best tier, and with `Runtime` in the others.
+The contract is one specification, asked of three callers and of every isolation tier that this host
+offers: each test that takes `caller`, `deploy` or `open_caller` runs with `Runtime`, with
+`AsyncRuntime` and with `Lean` in the best tier, and with `Runtime` in the others.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from support.callers import CALLERS, Caller, Deployed
 from support.tiers import AVAILABLE
 
 BEST, *OTHERS = AVAILABLE
-SETTINGS = [("sync", BEST), ("async", BEST), *(("sync", tier) for tier in OTHERS)]
+SETTINGS = [("sync", BEST), ("async", BEST), ("lean", BEST), *(("sync", tier) for tier in OTHERS)]
 
 
 @pytest.fixture(params=SETTINGS, ids="-".join)

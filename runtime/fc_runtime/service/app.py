@@ -20,13 +20,14 @@ from fc_runtime.aio import AsyncRuntime
 from fc_runtime.credentials import CredentialsSource
 from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
-from fc_runtime.service.deployer import Deployer, Holder
+from fc_runtime.service.deployer import Deployer
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.errors import ApiError
 from fc_runtime.service.gateway import paths, replies
 from fc_runtime.service.gateway.bodies import Message, Receive, Scope, Send, read
 from fc_runtime.service.gateway.invoke import Begin, Invoke, Watcher
 from fc_runtime.service.gateway.presence import Presence
+from fc_runtime.service.plans import Holder
 from fc_runtime.service.settings import Settings
 
 API: Final = ("/2016-08-15/", "/2021-04-06/", "/2023-03-30/")

@@ -12,9 +12,9 @@ time, and never is something older put in the place of something newer.
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -22,7 +22,6 @@ from fc_runtime.aio import AsyncRuntime
 from fc_runtime.credentials import CredentialsSource
 from fc_runtime.errors import FunctionNotFoundError, InvalidFunctionError
 from fc_runtime.function import Function
-from fc_runtime.service.account.ledger import Page, function_scope
 from fc_runtime.service.account.targets import Target
 from fc_runtime.service.deployment import (
     Deployment,
@@ -32,33 +31,11 @@ from fc_runtime.service.deployment import (
     load_error_of,
 )
 from fc_runtime.service.errors import ApiError
-from fc_runtime.service.packages import Packages
+from fc_runtime.service.plans import Holder, Plan, Plans
 from fc_runtime.service.settings import Settings
-from fc_runtime.service.store import Entry
 
-LATEST: Final = "LATEST"
-PROVISION: Final = "provision"
-KEEPING_WARM: Final = (PROVISION, "scaling")
 MOST_NAMES: Final = 10_000  # kept at the same time; far more than anybody has functions
 _log = structlog.get_logger(__name__)
-
-
-class Holder(Protocol):
-    """Of the account, what is needed here. All of it but `revision` blocks."""
-
-    packages: Packages
-
-    @property
-    def revision(self) -> int: ...
-    def functions(self) -> list[Entry]: ...
-    def targets(
-        self, service: str, function: str, qualifier: str | None
-    ) -> tuple[tuple[Target, float], ...]: ...
-    def config(
-        self, kind: str, service: str, function: str, qualifier: str
-    ) -> Mapping[str, Any] | None: ...
-    def layer_folders(self, arns: Sequence[str]) -> list[Path]: ...
-    def page(self, kind: str, scope: str) -> Page: ...
 
 
 class Choice(NamedTuple):
@@ -78,20 +55,6 @@ class Choice(NamedTuple):
         return self.deployments[-1]
 
 
-class _Plan(NamedTuple):
-    """What is to be registered for a target, as it was read at a revision."""
-
-    target: Target
-    weight: float
-    least: int
-    most: int
-    throttled: bool
-
-    @property
-    def stamp(self) -> tuple[object, ...]:
-        return (self.target.etag, self.least, self.most)
-
-
 class Deployer:
     """
     Args:
@@ -108,6 +71,7 @@ class Deployer:
         self._account = account
         self._runtime = runtime
         self._settings = settings
+        self._plans = Plans(account, settings)
         self._credentials_of = credentials_of
         self._revision = -1
         self._choices: dict[tuple[str, str, str | None], Choice] = {}
@@ -137,7 +101,7 @@ class Deployer:
         if known is not None:
             return known
         revision = self._account.revision
-        plans = await asyncio.to_thread(self._plans, service, function, qualifier)
+        plans = await asyncio.to_thread(self._plans.of, service, function, qualifier)
         deployments = [await self._deployed_by(plan, revision) for plan in plans]
         total = 0.0
         up_to = [total := total + plan.weight for plan in plans]
@@ -159,7 +123,7 @@ class Deployer:
         """
         async with self._settling:
             revision = self._account.revision
-            wanted, present = await asyncio.to_thread(self._read_all)
+            wanted, present = await asyncio.to_thread(self._plans.all, self._keys())
             for key in [key for key, (known, _) in self._deployed.items() if known <= revision]:
                 if key not in present:
                     await self._remove(key, revision)
@@ -184,7 +148,7 @@ class Deployer:
         for deployment in again:
             deployment.stamp = None
             plans = await asyncio.to_thread(
-                self._plans, service, function, deployment.target.qualifier
+                self._plans.of, service, function, deployment.target.qualifier
             )
             for plan in plans:
                 if key_of(plan.target) == deployment.key:
@@ -193,7 +157,7 @@ class Deployer:
 
     # -- the parts -----------------------------------------------------------------------------
 
-    async def _deployed_by(self, plan: _Plan, revision: int) -> Deployment:
+    async def _deployed_by(self, plan: Plan, revision: int) -> Deployment:
         if plan.throttled:
             raise ApiError(
                 429,
@@ -217,6 +181,9 @@ class Deployer:
             self._deployed[key] = (revision, made)
             return made
 
+    def _keys(self) -> dict[str, Target]:
+        return {key: made.target for key, (_, made) in self._deployed.items()}
+
     async def _remove(self, key: str, revision: int) -> None:
         async with self._locks.setdefault(key, asyncio.Lock()):
             as_of, _ = self._deployed.get(key, (revision, None))
@@ -227,9 +194,8 @@ class Deployer:
                 await self._runtime.unregister(key)
             except FunctionNotFoundError:
                 return  # it never could be registered
-        self._locks.pop(key, None)
 
-    def _function_of(self, plan: _Plan) -> Function:
+    def _function_of(self, plan: Plan) -> Function:
         target = plan.target
         code = target.document.get("code") or {}
         folder = Path(code["folder"]) if "folder" in code else self._unpacked(code)
@@ -250,54 +216,3 @@ class Deployer:
 
     def _unpacked(self, code: Mapping[str, Any]) -> Path:
         return self._account.packages.folder(str(code["digest"]))
-
-    def _plans(self, service: str, function: str, qualifier: str | None) -> list[_Plan]:
-        return [
-            self._plan(target, weight)
-            for target, weight in self._account.targets(service, function, qualifier)
-        ]
-
-    def _plan(self, target: Target, weight: float) -> _Plan:
-        least = self._asked(target, PROVISION, target.qualifier, "target")
-        reserved = self._asked(target, "concurrency", target.qualifier, "reservedConcurrency")
-        most = max(self._settings.max_instances, least or 0) if reserved is None else reserved
-        return _Plan(target, weight, min(least or 0, most), max(most, 1), throttled=most < 1)
-
-    def _asked(self, target: Target, kind: str, qualifier: str, field: str) -> int | None:
-        """A number of one of its configurations, if there is one."""
-        config = self._account.config(kind, target.service, target.function, qualifier) or {}
-        given = config.get(field)
-        return given if isinstance(given, int) else None
-
-    def _read_all(self) -> tuple[list[_Plan], set[str]]:
-        """What has to be registered anew, or is to be kept warm; and the keys that still exist."""
-        wanted: dict[str, _Plan] = {}
-        present: set[str] = set()
-        asked = {
-            (made.target.service, made.target.function, made.target.qualifier)
-            for _, made in list(self._deployed.values())
-        }
-        for entry in self._account.functions():
-            asked.add((entry.scope, entry.name, LATEST))
-            for qualifier in self._provisioned(entry.scope, entry.name):
-                asked.add((entry.scope, entry.name, qualifier))
-        for service, function, qualifier in asked:
-            try:
-                plans = self._plans(service, function, qualifier)
-            except ApiError as error:
-                if error.status == 404:
-                    continue
-                raise
-            for plan in plans:
-                key = key_of(plan.target)
-                present.add(key)
-                if plan.least or key in self._deployed:
-                    wanted[key] = plan
-        return list(wanted.values()), present
-
-    def _provisioned(self, service: str, function: str) -> list[str]:
-        return [
-            entry.name
-            for kind in KEEPING_WARM
-            for entry in self._account.page(kind, function_scope(service, function)).entries
-        ]

@@ -1,11 +1,13 @@
 """Which function an invocation's path means, in the three generations of the API (spec 7.A)."""
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from fc_runtime.service.errors import ApiError, invalid
 
 ENDING: Final = "/invocations"
+KEPT: Final = 4096  # paths: clients ask for the same few again and again
 FC3: Final = "2023-03-30"
 FC2: Final = ("2016-08-15", "2021-04-06")
 
@@ -18,6 +20,7 @@ class Asked(NamedTuple):
     qualifier: str | None
 
 
+@lru_cache(KEPT)
 def is_invocation(path: str) -> bool:
     """Is it of the invoke operation? Such a path is nobody else's, right or wrong."""
     if not path.endswith(ENDING):
@@ -28,6 +31,7 @@ def is_invocation(path: str) -> bool:
     return len(parts) == 7 and parts[1] in FC2 and (parts[2], parts[4]) == ("services", "functions")
 
 
+@lru_cache(KEPT)
 def asked(path: str, query: bytes) -> Asked:
     """
     Args:
