@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from fc_runtime.aio import AsyncRuntime
 from fc_runtime.cli import announcing, output, sources
+from fc_runtime.cli.asked import Asked, OneFunction
 from fc_runtime.cli.exits import Exit
-from fc_runtime.cli.serve_options import Asked, OneFunction
 from fc_runtime.errors import InvalidFunctionError
 from fc_runtime.function import SANDBOXES, Function
 from fc_runtime.outcome import Result
