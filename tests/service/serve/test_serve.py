@@ -224,6 +224,7 @@ def test_signed_line_to_paste(home: Path, project: Make) -> None:
         (["--host", "0.0.0.0"], "it needs keys: set FC_RUNTIME_ACCESS_KEYS"),
         (["--access-keys", "nowhere"], "--access-keys nowhere"),
         (["--role-credentials", "nowhere"], "nowhere"),
+        (["--http", "wsgi"], "--http is for --custom-runtime"),
     ],
 )
 def test_bad_usage(home: Path, arguments: list[str], told: str) -> None:
@@ -233,6 +234,27 @@ def test_bad_usage(home: Path, arguments: list[str], told: str) -> None:
     assert code == 2
     assert told in said
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("face", "library"),
+    [([], "sqlalchemy"), ([], "starlette"), ([], "uvicorn"), (["--custom-runtime"], "uvicorn")],
+)
+def test_extra_not_installed(home: Path, tmp_path: Path, face: list[str], library: str) -> None:
+    """One line says what to install, and exit code 2."""
+    hiding = tmp_path / "hiding"
+    hiding.mkdir()
+    (hiding / f"{library}.py").write_text(
+        f"raise ModuleNotFoundError('No module named {library}', name='{library}')\n"
+    )
+    path = os.pathsep.join([str(hiding), os.environ.get("PYTHONPATH", "")])
+    code, said = refused(home, *face, "--port", "0", PYTHONPATH=path)
+
+    assert code == 2
+    assert said == (
+        f"error: fc-runtime serve needs the package {library}, which is not installed; "
+        "install it with: pip install 'fc-runtime[serve]'\n"
+    )
 
 
 def test_bad_manifest(home: Path, project: Make) -> None:
