@@ -84,7 +84,7 @@ class App:
         self._answer: Asgi = self._request
         self._rest: Asgi = self._api
         self._routed: Asgi = self._api
-        self._lean: Lean | None = None
+        self.lean: Lean | None = None
         self.presence: Presence | None = None
         self._settling: set[asyncio.Task[None]] = set()
 
@@ -94,11 +94,11 @@ class App:
 
     async def start(self) -> None:
         """On the loop that will serve. What is to be kept warm is started in the background."""
-        self._lean = Lean(self.runtime)
+        self.lean = Lean(self.runtime)
         self.presence = Presence()
         self._invoke = Invoke(
             self.deployer,
-            self._lean,
+            self.lean,
             self.presence,
             self.settings,
             begin=self._begin,
@@ -121,7 +121,7 @@ class App:
         Refuse new invocations, wait for those under way, at most *grace* seconds, and end
         whatever is left.
         """
-        if self._invoke is None or self._lean is None or self.presence is None:
+        if self._invoke is None or self.lean is None or self.presence is None:
             return
         self._invoke.draining = True
         with suppress(TimeoutError):
@@ -134,7 +134,7 @@ class App:
         with suppress(TimeoutError):
             async with asyncio.timeout(1.0):  # those whose instances have been ended answer
                 await self.presence.until_empty()
-        self._lean.close()
+        self.lean.close()
         self._invoke = None
 
     # -- requests ------------------------------------------------------------------------------

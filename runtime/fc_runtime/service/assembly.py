@@ -15,8 +15,8 @@ from fc_runtime.service.app import App, Asgi
 from fc_runtime.service.auth import Authenticator, Pending, Request
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.gateway.bodies import Scope
-from fc_runtime.service.gateway.http_front import http_triggers
 from fc_runtime.service.home import Home
+from fc_runtime.service.http_front import http_triggers
 from fc_runtime.service.identity import RoleCredentials
 from fc_runtime.service.packages import Packages
 from fc_runtime.service.settings import Settings
