@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Final
 
 import structlog
@@ -118,19 +119,21 @@ class App:
 
     async def stop(self, grace: float = 0.0) -> None:
         """
-        Refuse new invocations, wait for those under way, at most *grace* seconds, and end
-        whatever is left.
+        Refuse new invocations, wait for those under way, and for hooks that run before the end, at
+        most *grace* seconds, and end whatever is left. May be called again meanwhile: the one in
+        more of a hurry wins.
         """
         if self._invoke is None or self.lean is None or self.presence is None:
             return
         self._invoke.draining = True
+        until = monotonic() + grace
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self.presence.until_empty()
         for task in list(self._settling):
             task.cancel()
         await asyncio.gather(*self._settling, return_exceptions=True)
-        await self.runtime.close(drain=0.0)
+        await self.runtime.close(drain=max(0.0, until - monotonic()))
         with suppress(TimeoutError):
             async with asyncio.timeout(1.0):  # those whose instances have been ended answer
                 await self.presence.until_empty()
