@@ -274,7 +274,14 @@ def _check_word(name: str, value: str, words: Sequence[str]) -> None:
 
 
 def _heard(deployment: Deployment, result: Result) -> None:
-    output.tell(framed(result, initializes=deployment.initializes, memory_mb=deployment.memory_mb))
+    output.tell(
+        framed(
+            result,
+            initializes=deployment.initializes,
+            memory_mb=deployment.memory_mb,
+            init_log_bytes=result.init_log_bytes,
+        )
+    )
 
 
 def _fail(code: Exit, message: str) -> Exit:
