@@ -93,6 +93,23 @@ def test_what_functions_write(home: Path, project: Make) -> None:
         assert served.events("request.answered") == []
 
 
+def test_what_initializers_write(home: Path, tmp_path: Path) -> None:
+    """Is between lines of its own, before those of the invocation that it was for."""
+    (tmp_path / "index.py").write_text(
+        "def initializer(context): print('made')\ndef handler(event, context): print('used')\n"
+    )
+    asked = ("--code", tmp_path, "--name", "hi", "--initializer", "index.initializer")
+    with Served(home, *asked, "--no-auth") as served:
+        request_id = served.invoke("hi").headers["x-fc-request-id"]
+        served.wait_for(f"FC Invoke End RequestId: {request_id}")
+
+        assert (
+            f"FC Initialize Start RequestId: {request_id}\nmade\n"
+            f"FC Initialize End RequestId: {request_id}\n"
+            f"FC Invoke Start RequestId: {request_id}\nused\n"
+        ) in served.errors
+
+
 def test_empty_account_is_kept(home: Path) -> None:
     """With neither, an empty account is served, in the home of the user, and is there again."""
     place = home / ".local" / "share" / "fc-runtime"
