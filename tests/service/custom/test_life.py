@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fc_runtime.service.custom.run import KEEP_ALIVE_S
-from support.platform import Platform, Program, platform
+from support.fc_platform import Platform, Program, platform
 
 
 def environ_of(handlers: Path, **more: str) -> dict[str, str]:

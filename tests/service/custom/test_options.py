@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.platform import Platform, Program
+from support.fc_platform import Platform, Program
 
 COMMAND = [sys.executable, "-m", "fc_runtime", "serve", "--custom-runtime"]
 
