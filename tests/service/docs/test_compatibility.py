@@ -11,7 +11,7 @@ from fc_runtime.service.api.operations import FC3, Operation
 from support.played import ROOT
 from support.serving import LONG_S, Served
 
-NOT_THERE = "–"
+NOT_THERE = "\N{EN DASH}"
 WORDS = {"works", "stored only", "refused", NOT_THERE}
 _ROW = re.compile(r"^\| ([A-Z]\w+(?:, \w+)*) \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
 IN_PATH = {"service": "demo", "function": "hello", "version": "1", "arn:path": "acs:fc:local:1:x"}
@@ -73,4 +73,3 @@ def test_what_is_said_is_what_is_answered(url: str, operation: Operation) -> Non
         assert (reply.status_code == 501) == (word == "refused"), reply.text
         assert reply.status_code < 500 or reply.json()["Code"] == "NotImplemented"
         assert "PathNotSupported" not in reply.text
-
