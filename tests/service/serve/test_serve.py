@@ -84,6 +84,7 @@ def test_what_functions_write(home: Path, project: Make) -> None:
         request_id = served.invoke("hi").headers["x-fc-request-id"]
         served.wait_for(f"FC Invoke End RequestId: {request_id}")
         assert f"FC Invoke Start RequestId: {request_id}\nwritten\n" in served.errors
+        served.wait_for("request.answered")  # the line of the request comes after its reply
         (line,) = served.events("request.answered")
         assert (request_id, 200) == (line["request_id"], line["status"])
     with Served(home, folder, "--no-auth", "--no-function-log", "--no-access-log") as served:
