@@ -61,6 +61,7 @@ class Assembly:
             region=settings.region,
             local_code=local_code,
         )
+        self.account.sweep()  # nobody can change anything yet
         self.telemetry = Telemetry(runtime.stats)
         self._tracing: Tracing | None = tracing_of(os.environ)
         if self._tracing is not None:

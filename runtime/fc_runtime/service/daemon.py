@@ -43,6 +43,8 @@ class App(Protocol):
 
 
 class Ended(Enum):
+    """How a life came to its end; exit codes are the command line's business."""
+
     DRAINED = "drained"
     AT_ONCE = "at once"  # by a second Ctrl-C
 
@@ -83,6 +85,7 @@ class Daemon:
         self._background: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Ended:
+        """Until told to stop, and all has ended. Raises what `App.start` raises."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)

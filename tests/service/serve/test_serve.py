@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from service.serve.conftest import CODE, FC2  # type: ignore[import-not-found]
+from support.daemon import base64_zip
 from support.serving import LONG_S, Served, refused
 
 Make = Callable[..., Path]
@@ -83,7 +84,7 @@ def test_what_functions_write(home: Path, project: Make) -> None:
         request_id = served.invoke("hi").headers["x-fc-request-id"]
         served.wait_for(f"FC Invoke End RequestId: {request_id}")
         assert f"FC Invoke Start RequestId: {request_id}\nwritten\n" in served.errors
-        served.wait_for("request.answered")  # it is written once the client has its answer
+        served.wait_for("request.answered")  # the line of the request comes after its reply
         (line,) = served.events("request.answered")
         assert (request_id, 200) == (line["request_id"], line["status"])
     with Served(home, folder, "--no-auth", "--no-function-log", "--no-access-log") as served:
@@ -91,23 +92,6 @@ def test_what_functions_write(home: Path, project: Make) -> None:
         assert served.stop() == 0
         assert "written" not in served.errors
         assert served.events("request.answered") == []
-
-
-def test_what_initializers_write(home: Path, tmp_path: Path) -> None:
-    """Is between lines of its own, before those of the invocation that it was for."""
-    (tmp_path / "index.py").write_text(
-        "def initializer(context): print('made')\ndef handler(event, context): print('used')\n"
-    )
-    asked = ("--code", tmp_path, "--name", "hi", "--initializer", "index.initializer")
-    with Served(home, *asked, "--no-auth") as served:
-        request_id = served.invoke("hi").headers["x-fc-request-id"]
-        served.wait_for(f"FC Invoke End RequestId: {request_id}")
-
-        assert (
-            f"FC Initialize Start RequestId: {request_id}\nmade\n"
-            f"FC Initialize End RequestId: {request_id}\n"
-            f"FC Invoke Start RequestId: {request_id}\nused\n"
-        ) in served.errors
 
 
 def test_empty_account_is_kept(home: Path) -> None:
@@ -242,7 +226,6 @@ def test_signed_line_to_paste(home: Path, project: Make) -> None:
         (["--host", "0.0.0.0"], "it needs keys: set FC_RUNTIME_ACCESS_KEYS"),
         (["--access-keys", "nowhere"], "--access-keys nowhere"),
         (["--role-credentials", "nowhere"], "nowhere"),
-        (["--http", "wsgi"], "--http is for --custom-runtime"),
     ],
 )
 def test_bad_usage(home: Path, arguments: list[str], told: str) -> None:
@@ -252,27 +235,6 @@ def test_bad_usage(home: Path, arguments: list[str], told: str) -> None:
     assert code == 2
     assert told in said
     assert list(home.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("face", "library"),
-    [([], "sqlalchemy"), ([], "starlette"), ([], "uvicorn"), (["--custom-runtime"], "uvicorn")],
-)
-def test_extra_not_installed(home: Path, tmp_path: Path, face: list[str], library: str) -> None:
-    """One line says what to install, and exit code 2."""
-    hiding = tmp_path / "hiding"
-    hiding.mkdir()
-    (hiding / f"{library}.py").write_text(
-        f"raise ModuleNotFoundError('No module named {library}', name='{library}')\n"
-    )
-    path = os.pathsep.join([str(hiding), os.environ.get("PYTHONPATH", "")])
-    code, said = refused(home, *face, "--port", "0", PYTHONPATH=path)
-
-    assert code == 2
-    assert said == (
-        f"error: fc-runtime serve needs the package {library}, which is not installed; "
-        "install it with: pip install 'fc-runtime[serve]'\n"
-    )
 
 
 def test_bad_manifest(home: Path, project: Make) -> None:
@@ -337,3 +299,22 @@ def test_unusable_folder(home: Path) -> None:
     assert (74, 74) == (code, second)
     assert "--data-dir" in said
     assert "account.db cannot be used" in told
+
+
+def test_code_that_nothing_uses_is_removed(home: Path) -> None:
+    """A start removes what no function, version or layer refers to; what is used stays."""
+    folder = home / "data"
+    body = {"functionName": "hello", "runtime": "python3.12", "handler": "index.handler"}
+    with Served(home, "--no-auth", "--data-dir", folder) as daemon:
+        url = f"{daemon.url}/2023-03-30/functions"
+        for code in (base64_zip(index=CODE), base64_zip()):
+            httpx.post(url, json={**body, "code": {"zipFile": code}}, timeout=LONG_S)
+            changed = httpx.put(f"{url}/hello", json={"code": {"zipFile": code}}, timeout=LONG_S)
+            assert 200 == changed.status_code
+        daemon.stop()
+    assert 4 == len(list((folder / "packages").iterdir()))
+
+    with Served(home, "--no-auth", "--data-dir", folder) as daemon:
+        assert b"event" == daemon.invoke("hello", b"event").content
+
+    assert 2 == len(list((folder / "packages").iterdir()))

@@ -25,6 +25,8 @@ _ASYNC_NAMES: Final = {"statefulInvocation": "asyncTask", "destination": "destin
 
 
 class Plans:
+    """What a manifest comes to, as its components are read one after the other."""
+
     def __init__(self, source: Source, account_id: str) -> None:
         self._source = source
         self._account_id = account_id
@@ -37,6 +39,7 @@ class Plans:
         self._python = True
 
     def finished(self) -> Manifest:
+        """All of it."""
         return Manifest(
             self._source.file,
             tuple(self._services.values()),

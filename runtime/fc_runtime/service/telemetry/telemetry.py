@@ -98,6 +98,7 @@ class Telemetry:
         self._left[kind].inc()
 
     def routes(self) -> list[Route]:
+        """Of the three paths."""
         return [
             Route("/healthz", self._health, methods=["GET"]),
             Route("/readyz", self._readiness, methods=["GET"]),
