@@ -60,7 +60,7 @@ def whole_of(regex: "re.Pattern[str]") -> dict[str, Any]:
 def object_of(checks: Mapping[str, Check], *, required: tuple[str, ...] = ()) -> dict[str, Any]:
     """The schema of what `checked` takes: null is as good as nothing, other names are taken."""
     properties = {name: or_null(check.schema) for name, check in checks.items()}
-    properties |= {name: checks[name].schema for name in required if name in checks}
+    properties |= {name: dict(checks[name].schema) for name in required if name in checks}
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     return {**schema, "required": list(required)} if required else schema
 
