@@ -35,9 +35,20 @@ class Told:
     statuses: frozenset[int] = frozenset()
 
 
+
+def _or_empty(schema: Schema) -> dict[str, Any]:
+    """An empty value in a query is as good as none."""
+    return {"anyOf": [schema, {"const": ""}]}
+
+
+_FLAG: Final = _or_empty({"type": "boolean"})
 QUERY: Final[Mapping[str, Schema]] = {
-    "limit": {"type": "integer", "minimum": 1, "maximum": MOST, "default": 20},
-    "nextToken": {"type": "string", "description": "of the page before"},
+    "limit": _or_empty({"type": "integer", "minimum": 1, "maximum": MOST}),
+    "nextToken": {
+        "type": "string",
+        "pattern": "^[A-Za-z0-9_-]*$",
+        "description": "of the page before",
+    },
     "startKey": {"type": "string", "description": "the name that the page begins with"},
     "prefix": {"type": "string", "description": "of the names"},
     "qualifier": {"type": "string", "description": "LATEST, a version or an alias"},
@@ -45,14 +56,14 @@ QUERY: Final[Mapping[str, Schema]] = {
     "fcVersion": {"type": "string"},
     "functionName": TEXT,
     "serviceName": TEXT,
-    "startVersion": {"type": "integer", "minimum": 1, "maximum": 99_999_999},
-    "public": {"type": "boolean"},
-    "official": {"type": "boolean"},
+    "startVersion": _or_empty({"type": "integer", "minimum": 0, "maximum": 99_999_999}),
+    "public": _FLAG,
+    "official": _FLAG,
     "acl": {"enum": ["0", "1"]},
     "resourceArn": TEXT,
-    "All": {"type": "boolean"},
-    "Limit": {"type": "integer", "minimum": 1, "maximum": MOST},
-    "NextToken": {"type": "integer", "minimum": 0},
+    "All": _FLAG,
+    "Limit": _or_empty({"type": "integer", "minimum": 1, "maximum": MOST}),
+    "NextToken": _or_empty({"type": "integer", "minimum": 0, "maximum": 999_999_999}),
     "ResourceType": TEXT,
 }
 LISTS: Final = {"ResourceId", "TagKey", "Tag"}  # of the query, each the text of a JSON list
