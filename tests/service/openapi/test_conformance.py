@@ -102,12 +102,10 @@ class Exercise:
         any_text = {"type", "minLength", "description"}
         return bool(self._operation.body) or any(set(schema) - any_text for schema in schemas)
 
-    def _send(
-        self, mode: GenerationMode, most: int, known=None, change=lambda _case: None
-    ) -> None:
+    def _send(self, mode: GenerationMode, most: int, known=None, change=lambda _case: None) -> None:
         checks = [server_erred, *CHECKS]
         if mode.is_negative:
-            checks.append(negative_data_rejection)
+            checks.append(wrong_was_refused)
 
         @given(case=self._operation.as_strategy(mode, path_parameters=known or None))
         @settings(
@@ -160,6 +158,12 @@ def server_erred(ctx, response, case) -> None:
         not_a_server_error(ctx, response, case)
 
 
+def wrong_was_refused(ctx, response, case) -> None:
+    """As Schemathesis has it; an If-Match that is not the ETag is looked at before the body."""
+    if response.status_code != 412:
+        negative_data_rejection(ctx, response, case)
+
+
 @pytest.fixture
 def exercises(request, account: Account, session: requests.Session, url: str) -> Iterator[Exercise]:
     """Of all operations of an API, but of invocations."""
@@ -180,7 +184,9 @@ def test_what_is_described_is_answered_as_described(exercises: Iterator[Exercise
             exercise.right()
         except Exception as error:
             failed.append(error)
-        assert not exercise.needs_success or exercise.answered & {200, 204}, exercise._operation.label
+        assert not exercise.needs_success or exercise.answered & {200, 204}, (
+            exercise._operation.label
+        )
     if failed:
         raise ExceptionGroup(f"{len(failed)} operations", failed)
 

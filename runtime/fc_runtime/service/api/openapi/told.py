@@ -35,7 +35,6 @@ class Told:
     statuses: frozenset[int] = frozenset()
 
 
-
 def _or_empty(schema: Schema) -> dict[str, Any]:
     """An empty value in a query is as good as none."""
     return {"anyOf": [schema, {"const": ""}]}

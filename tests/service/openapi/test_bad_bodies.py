@@ -1,0 +1,225 @@
+"""
+Bodies that nobody means well with: refused with a 4xx and its five keys, never an error of ours,
+and what is taken can be read again.
+"""
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import jsonschema_rs
+import pytest
+from fc_runtime.service.account import Account
+from fc_runtime.service.account.given import DEEPEST
+from fc_runtime.service.api import OPERATIONS, openapi
+from hypothesis import HealthCheck, given, settings, strategies as st
+from support.furnished import FUNCTION, furnish
+
+FUNCTIONS = "/2023-03-30/functions"
+KEYS = {"ErrorCode", "ErrorMessage", "Code", "Message", "RequestId"}
+DOCUMENT = openapi.document(OPERATIONS)
+TAKING_JSON = [
+    (verb, path, described["requestBody"]["content"]["application/json"]["schema"]["$ref"])
+    for path, verbs in DOCUMENT["paths"].items()
+    for verb, described in verbs.items()
+    if "application/json" in described.get("requestBody", {}).get("content", {})
+    and not path.startswith("/2021")  # as 2016
+]
+ODD = [
+    0,
+    -1,
+    1.5,
+    1e300,
+    10**40,
+    True,
+    "",
+    "x" * 300,
+    "\0",
+    "\x1b",
+    "😀",
+    [],
+    [1],
+    [[]],
+    {},
+    {"": 1},
+]
+
+
+def check_refused(reply: httpx.Response) -> str:
+    """The message."""
+    assert 400 <= reply.status_code < 500, reply.text
+    assert set(reply.json()) == KEYS
+    return reply.json()["Message"]
+
+
+def with_value(text: str) -> bytes:
+    """A service with a field of its own, whose value is that JSON text."""
+    return b'{"serviceName": "s", "more": ' + text.encode("utf-8", "surrogatepass") + b"}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1e999",
+        "-1e999",
+        "NaN",
+        "-Infinity",
+        "9" * 5000,
+        '{"a": 1, "a": 2}',
+        '[{"a": {"b": 1, "b": 1}}]',
+        '"\\ud800"',
+        '{"\\udfff": 1}',
+        '"\ud800"',
+        "[" * DEEPEST + "]" * DEEPEST,
+        "[" * 500_000,
+        '{"a":' * 900 + "1" + "}" * 900,
+        "01",
+        "'a'",
+        '"\n"',
+        "[1,]",
+        "1 1",
+        "",
+    ],
+    ids=lambda value: value[:20].encode("unicode_escape").decode(),
+)
+def test_what_not_everybody_takes_for_the_same_json_is_refused(
+    http: httpx.Client, value: str
+) -> None:
+    """Numbers beyond all bounds, names that are there twice, half of a pair, a thousand lists …"""
+    assert "JSON" in check_refused(http.post("/2016-08-15/services", content=with_value(value)))
+    assert {"services": []} == http.get("/2016-08-15/services").json()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "latin-1"])
+def test_json_is_in_utf_8(http: httpx.Client, encoding: str) -> None:
+    """And in nothing else."""
+    content = json.dumps({"serviceName": "s", "description": "é"}, ensure_ascii=False)
+
+    check_refused(http.post("/2016-08-15/services", content=content.encode(encoding)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['"\\u0000"', "1e-999", "0.1", "-0", "9" * 4000, '"\\ud83d\\ude00"', "[]", "[" * 60 + "]" * 60],
+)
+def test_what_is_odd_but_json_is_kept(http: httpx.Client, value: str) -> None:
+    """And shown as it was."""
+    made = http.post("/2016-08-15/services", content=with_value(value))
+
+    assert 200 == made.status_code, made.text
+    assert json.loads(value) == made.json()["more"]
+    assert made.json() == http.get("/2016-08-15/services/s").json()
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def test_any_value_of_any_field_is_taken_or_refused(account: Account, http: httpx.Client) -> None:
+    """By all operations that take a body: 2xx, or a refusal as all are."""
+    for verb, path, reference in TAKING_JSON:
+        named = DOCUMENT["components"]["schemas"][reference.rpartition("/")[2]]["properties"]
+        furnished = furnish(account, path[: len("/2016-08-15")])
+
+        @settings(
+            max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        )
+        @given(
+            st.dictionaries(st.sampled_from(sorted(named)) | st.text(max_size=5), JSON, max_size=5)
+        )
+        def send(body) -> None:
+            content = json.dumps(body).encode("utf-8", "surrogatepass")
+            reply = http.request(verb, path.format(**furnished), content=content)
+            if not reply.is_success:
+                check_refused(reply)
+
+        send()
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "reference"),
+    TAKING_JSON,
+    ids=[f"{verb} {path}" for verb, path, _ in TAKING_JSON],
+)
+def test_every_field_is_checked(
+    account: Account, http: httpx.Client, verb: str, path: str, reference: str
+) -> None:
+    """A value that the description forbids is refused, whatever else is right."""
+    components = DOCUMENT["components"]
+    schema = components["schemas"][reference.rpartition("/")[2]]
+    furnished = furnish(account, path[: len("/2016-08-15")])
+    needed = {
+        "functionName": "new",
+        "serviceName": "new",
+        "runtime": "python3.10",
+        "aliasName": "new",
+        "versionId": furnished["version"],
+        "triggerName": "new",
+        "triggerType": "oss",
+        "domainName": "b.example",
+        "reservedConcurrency": 1,
+        "maximumInstanceCount": 1,
+        "target": 1,
+        "resourceArn": furnished["tagged"],
+        "ResourceId": [furnished["tagged"]],
+        "tags": {"a": "b"},
+        "Tag": [{"Key": "a"}],
+    }
+    if "function" in path and "functionName" in schema["properties"]:
+        needed |= FUNCTION
+    right = {name: needed[name] for name in schema.get("required", ())}
+
+    for field, value in wrong_values(schema):
+        body = {**right, field: value}
+        reply = http.request(verb, path.format(**furnished), json=body)
+        assert 400 == reply.status_code, f"{field}={value!r}: {reply.status_code} {reply.text}"
+        check_refused(reply)
+
+
+def wrong_values(schema: dict) -> Iterator[tuple[str, object]]:
+    for field, rule in schema["properties"].items():
+        valid = jsonschema_rs.validator_for(rule)
+        for value in ODD:
+            if not valid.is_valid(value):
+                yield field, value
+
+
+def test_body_of_150_megabytes_is_refused_not_cut_off(http: httpx.Client) -> None:
+    """It is heard to its end, and the client is told; what comes after is served."""
+    part = b" " * (1 << 20)
+
+    reply = http.post(FUNCTIONS, content=(part for _ in range(151)))
+
+    assert "maximum allowed size" in check_refused(reply)
+    assert 200 == http.get(FUNCTIONS).status_code
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5000, "0" * 8 + "1" + "0" * 5000, "٣", "-1", "1e2"])
+@pytest.mark.parametrize("name", ["limit", "startKey", "startVersion"])
+def test_numbers_in_a_query_are_digits(
+    account: Account, http: httpx.Client, name: str, number: str
+) -> None:
+    """Few of them; anything else is refused, or passed over where it means nothing."""
+    furnish(account, "/2023-03-30")
+
+    for path in ("functions/echo/versions", "layers/lib/versions", "functions"):
+        reply = http.get(f"/2023-03-30/{path}", params={name: number})
+        if reply.status_code != 200:
+            check_refused(reply)
+
+
+@pytest.mark.parametrize("name", ["a%00b", "%ED%A0%80", "%FF", "..", "%2e%2e%2f", "a" * 5000, "%"])
+def test_odd_names_in_a_path_are_not_found(http: httpx.Client, name: str) -> None:
+    """By any verb."""
+    for verb in ("GET", "PUT", "DELETE"):
+        check_refused(http.request(verb, f"{FUNCTIONS}/{name}/code"))
+        check_refused(http.request(verb, f"/2016-08-15/services/{name}/functions/x"))
