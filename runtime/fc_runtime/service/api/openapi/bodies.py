@@ -8,7 +8,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fc_runtime.service.account import aliases, config_rules, domains, fields, layers, triggers
+from fc_runtime.service.account import (
+    aliases,
+    config_rules,
+    domains,
+    fields,
+    layers,
+    restrictions,
+    triggers,
+)
 from fc_runtime.service.account.documents import FUNCTION_CHECKS, SERVICE_CHECKS
 from fc_runtime.service.account.fields import Check, Schema, object_of, or_null
 from fc_runtime.service.api.tags import MOST_RESOURCES
@@ -92,7 +100,8 @@ BODIES: Final[Mapping[str, Schema]] = {
         config_rules.CHECKS["concurrency"], config_rules.NEEDED["concurrency"]
     ),
     "OnDemandConfigToPut": _of(config_rules.CHECKS["ondemand"], config_rules.NEEDED["ondemand"]),
-    "LayerVersionToCreate": _with(_LAYER, {}, code=_CODE, Code=_CODE),
+    "InvocationToDisable": _of(restrictions.CHECKS),
+    "LayerVersionToCreate": _with(_LAYER, {}, code=_CODE),
     "CustomDomainToCreate": _with(_of(domains.CHECKS), {"domainName": domains.NAMED}),
     "CustomDomainToUpdate": _of(domains.CHECKS),
     "TagsOfResources": _with(

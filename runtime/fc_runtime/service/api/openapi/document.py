@@ -17,7 +17,15 @@ from starlette.routing import Route
 from fc_runtime.service.api.openapi.bodies import BODIES, PATH, TEXT
 from fc_runtime.service.api.openapi.invocations import invocations
 from fc_runtime.service.api.openapi.replies import REPLIES
-from fc_runtime.service.api.openapi.told import LISTS, QUERY, Told, reply_of, told, why_refused
+from fc_runtime.service.api.openapi.told import (
+    LISTS,
+    QUERY,
+    Told,
+    query_of,
+    reply_of,
+    told,
+    why_refused,
+)
 from fc_runtime.service.api.operations import Operation
 
 LOCATION: Final = "/_fc/openapi.json"
@@ -107,7 +115,7 @@ def _operation(operation: Operation, prefix: str, name: str) -> dict[str, Any]:
     if what is None:  # the body is read before, and may be no JSON
         described["description"] = f"Always refused. {why_refused(operation)}"
         return {**described, "responses": _refusals({501})}
-    described["parameters"] += [_in_query(each) for each in what.query]
+    described["parameters"] += [_in_query(each) for each in query_of(what, prefix)]
     if 412 in what.statuses:
         described["parameters"].append({"name": "If-Match", "in": "header", "schema": TEXT})
     if what.body is not None:
@@ -159,9 +167,9 @@ def _in_query(name: str) -> dict[str, Any]:
 
 
 def _item(name: str) -> dict[str, Any]:
-    if name != "Tag":
+    if name not in {"Tag", "tags"}:
         return {"type": "string"}
-    properties = {"Key": TEXT, "Value": TEXT}
+    properties = dict.fromkeys(("Key", "Value"), TEXT)
     return {"type": "object", "properties": properties}
 
 

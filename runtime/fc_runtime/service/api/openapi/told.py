@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fc_runtime.service.account.fields import Schema
 from fc_runtime.service.account.versions import BACKWARD, FORWARD
+from fc_runtime.service.api.filters import GENERATIONS
 from fc_runtime.service.api.openapi.bodies import TEXT
 from fc_runtime.service.api.operations import FC3, Operation
 from fc_runtime.service.api.paging import MOST
@@ -24,6 +25,7 @@ class Told:
         fc2: likewise, where that of FC2's generations is another one; of the oldest, `oldest`.
         body: the component; None: what is sent is not looked at, beyond being JSON.
         query: names of `QUERY`.
+        filters: more of them, of FC3 alone.
         statuses: of refusals, beside those that any operation may have.
     """
 
@@ -32,6 +34,7 @@ class Told:
     oldest: str | None = None
     body: str | None = None
     query: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
     statuses: frozenset[int] = frozenset()
 
 
@@ -52,7 +55,11 @@ QUERY: Final[Mapping[str, Schema]] = {
     "prefix": {"type": "string", "description": "of the names"},
     "qualifier": {"type": "string", "description": "LATEST, a version or an alias"},
     "direction": {"enum": [FORWARD, BACKWARD]},
-    "fcVersion": {"type": "string"},
+    "fcVersion": _or_empty({"enum": list(GENERATIONS)}),
+    "description": TEXT,
+    "runtime": TEXT,
+    "gpuType": TEXT,
+    "resourceGroupId": TEXT,
     "functionName": TEXT,
     "serviceName": TEXT,
     "startVersion": _or_empty({"type": "integer", "minimum": 0, "maximum": 99_999_999}),
@@ -65,9 +72,12 @@ QUERY: Final[Mapping[str, Schema]] = {
     "NextToken": _or_empty({"type": "integer", "minimum": 0, "maximum": 999_999_999}),
     "ResourceType": TEXT,
 }
-LISTS: Final = {"ResourceId", "TagKey", "Tag"}  # of the query, each the text of a JSON list
+LISTS: Final = {"ResourceId", "TagKey", "Tag", "tags"}  # of the query, each the text of a JSON list
 _CHANGED, _GONE, _THERE, _USED = (frozenset({status}) for status in (412, 404, 409, 409))
 _CODE: Final = frozenset({501, 503})  # it is somewhere else; there is no room to unpack it
+_FILTERS: Final = (  # FC3's
+    *("fcVersion", "functionName", "description", "runtime", "gpuType", "resourceGroupId", "tags"),
+)
 _PAGE: Final = ("limit", "nextToken", "startKey", "prefix")
 _QUALIFIED: Final = ("qualifier",)
 
@@ -86,7 +96,7 @@ _TOLD: Final[Mapping[str, Told]] = {
         "Function", "FunctionOfService", body="FunctionToCreate", statuses=_THERE | _CODE
     ),
     "ListFunctions": Told(
-        "Functions", "FunctionsOfService", query=(*_PAGE, "qualifier", "fcVersion")
+        "Functions", "FunctionsOfService", query=(*_PAGE, "qualifier"), filters=_FILTERS
     ),
     "GetFunction": Told("Function", "FunctionOfService", query=_QUALIFIED),
     "UpdateFunction": Told(
@@ -189,6 +199,10 @@ _TOLD: Final[Mapping[str, Told]] = {
     "GetResourceTags": Told("Tagged", query=("resourceArn",), statuses=_GONE),
     "ListTaggedResources": Told("AllTagged"),
     "ListInstances": Told("Instances", query=_QUALIFIED, statuses=frozenset({501})),
+    "EnableFunctionInvocation": Told("Success"),
+    "DisableFunctionInvocation": Told(
+        "Success", body="InvocationToDisable", statuses=frozenset({501})
+    ),
     "DescribeRegions": Told("Regions"),
     "GetAccountSettings": Told("AccountSettings"),
     "ListReservedCapacities": Told("ReservedCapacities"),
@@ -203,6 +217,10 @@ def told(operation: Operation) -> Told | None:
 
 def why_refused(operation: Operation) -> str:
     return _REFUSED[operation.name]
+
+
+def query_of(what: Told, prefix: str) -> tuple[str, ...]:
+    return (*what.query, *what.filters) if prefix in FC3 else what.query
 
 
 def reply_of(what: Told, prefix: str) -> str | None:
