@@ -16,7 +16,7 @@ _ANSWERED: Final = {
     "X-Fc-Request-Id": "",
     "X-Fc-Invocation-Duration": "milliseconds",
     "X-Fc-Max-Memory-Usage": "MB",
-    "X-Fc-Code-Checksum": "CRC-64 of the code",
+    "X-Fc-Code-Checksum": "CRC-64 of the code, unless that is a folder",
     "X-Fc-Instance-Id": "",
     "X-Fc-Log-Result": "base64 of the end of the log, if X-Fc-Log-Type is Tail",
     "X-Fc-Error-Type": "of an error of the function; the body is JSON then",
