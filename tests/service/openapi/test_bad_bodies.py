@@ -3,6 +3,7 @@ Bodies that nobody means well with: refused with a 4xx and its five keys, never 
 and what is taken can be read again.
 """
 
+import itertools
 import json
 from collections.abc import Iterator
 
@@ -25,24 +26,7 @@ TAKING_JSON = [
     if "application/json" in described.get("requestBody", {}).get("content", {})
     and not path.startswith("/2021")  # as 2016
 ]
-ODD = [
-    0,
-    -1,
-    1.5,
-    1e300,
-    10**40,
-    True,
-    "",
-    "x" * 300,
-    "\0",
-    "\x1b",
-    "😀",
-    [],
-    [1],
-    [[]],
-    {},
-    {"": 1},
-]
+ODD = [-1, 1.5, 10**40, True, "", "x" * 300, "\0", [1], {"": 1}]
 
 
 def check_refused(reply: httpx.Response) -> str:
@@ -57,58 +41,44 @@ def with_value(text: str) -> bytes:
     return b'{"serviceName": "s", "more": ' + text.encode("utf-8", "surrogatepass") + b"}"
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "1e999",
-        "-1e999",
-        "NaN",
-        "-Infinity",
-        "9" * 5000,
-        '{"a": 1, "a": 2}',
-        '[{"a": {"b": 1, "b": 1}}]',
-        '"\\ud800"',
-        '{"\\udfff": 1}',
-        '"\ud800"',
-        "[" * DEEPEST + "]" * DEEPEST,
-        "[" * 500_000,
-        '{"a":' * 900 + "1" + "}" * 900,
-        "01",
-        "'a'",
-        '"\n"',
-        "[1,]",
-        "1 1",
-        "",
-    ],
-    ids=lambda value: value[:20].encode("unicode_escape").decode(),
-)
-def test_what_not_everybody_takes_for_the_same_json_is_refused(
-    http: httpx.Client, value: str
-) -> None:
+NOT_FOR_ALL_THE_SAME = [
+    *("1e999", "-1e999", "NaN", "-Infinity", "9" * 5000),
+    *('{"a": 1, "a": 2}', '[{"a": {"b": 1, "b": 1}}]'),
+    *('"\\ud800"', '{"\\udfff": 1}', '"\ud800"'),
+    *("[" * DEEPEST + "]" * DEEPEST, "[" * 500_000, '{"a":' * 900 + "1" + "}" * 900),
+    *("01", "'a'", '"\n"', "[1,]", "1 1", ""),
+]
+ODD_BUT_JSON = [
+    *('"\\u0000"', "1e-999", "0.1", "-0", "9" * 4000, '"\\ud83d\\ude00"'),
+    *("[]", "[" * 60 + "]" * 60, '[{"a": 1}, {"a": 1}]'),
+]
+
+
+def test_what_not_everybody_takes_for_the_same_json_is_refused(http: httpx.Client) -> None:
     """Numbers beyond all bounds, names that are there twice, half of a pair, a thousand lists …"""
-    assert "JSON" in check_refused(http.post("/2016-08-15/services", content=with_value(value)))
+    for value in NOT_FOR_ALL_THE_SAME:
+        reply = http.post("/2016-08-15/services", content=with_value(value))
+        assert "JSON" in check_refused(reply), value[:50]
     assert {"services": []} == http.get("/2016-08-15/services").json()
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "latin-1"])
-def test_json_is_in_utf_8(http: httpx.Client, encoding: str) -> None:
+def test_json_is_in_utf_8(http: httpx.Client) -> None:
     """And in nothing else."""
     content = json.dumps({"serviceName": "s", "description": "é"}, ensure_ascii=False)
 
-    check_refused(http.post("/2016-08-15/services", content=content.encode(encoding)))
+    for encoding in ("utf-16", "utf-32", "utf-8-sig", "latin-1"):
+        check_refused(http.post("/2016-08-15/services", content=content.encode(encoding)))
 
 
-@pytest.mark.parametrize(
-    "value",
-    ['"\\u0000"', "1e-999", "0.1", "-0", "9" * 4000, '"\\ud83d\\ude00"', "[]", "[" * 60 + "]" * 60],
-)
-def test_what_is_odd_but_json_is_kept(http: httpx.Client, value: str) -> None:
+def test_what_is_odd_but_json_is_kept(http: httpx.Client) -> None:
     """And shown as it was."""
-    made = http.post("/2016-08-15/services", content=with_value(value))
+    for value in ODD_BUT_JSON:
+        made = http.post("/2016-08-15/services", content=with_value(value))
 
-    assert 200 == made.status_code, made.text
-    assert json.loads(value) == made.json()["more"]
-    assert made.json() == http.get("/2016-08-15/services/s").json()
+        assert 200 == made.status_code, made.text
+        assert json.loads(value) == made.json()["more"]
+        assert made.json() == http.get("/2016-08-15/services/s").json()
+        http.delete("/2016-08-15/services/s")
 
 
 JSON = st.recursive(
@@ -133,9 +103,7 @@ def test_any_value_of_any_field_is_taken_or_refused(account: Account, http: http
 
 
 def any_value_is_heard(http: httpx.Client, verb: str, path: str, fields: list[str]) -> None:
-    @settings(
-        max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.dictionaries(st.sampled_from(fields) | st.text(max_size=5), JSON, max_size=5))
     def send(body) -> None:
         content = json.dumps(body).encode("utf-8", "surrogatepass")
@@ -180,7 +148,9 @@ def test_every_field_is_checked(account: Account, http: httpx.Client, prefix: st
         if prefix != prefix_of(path):
             continue
         schema = schema_of(reference)
-        asked = {*schema.get("required", ())} | ({"handler", "code"} & {*schema["properties"]})
+        asked = {*schema.get("required", ())} | (
+            {"handler", "code", "target"} & {*schema["properties"]}
+        )
         right = {name: needed[name] for name in asked}
         whole = path.format(**furnished)
         for field, value in wrong_values(schema):
@@ -210,27 +180,28 @@ def test_body_of_150_megabytes_is_refused_not_cut_off(http: httpx.Client) -> Non
     assert 200 == http.get(FUNCTIONS).status_code
 
 
-@pytest.mark.parametrize("number", ["²", "9" * 5000, "0" * 8 + "1" + "0" * 5000, "٣", "-1", "1e2"])
-def test_numbers_in_a_query_are_a_few_digits(
-    account: Account, http: httpx.Client, number: str
-) -> None:
+def test_numbers_in_a_query_are_a_few_digits(account: Account, http: httpx.Client) -> None:
     """Anything else is refused."""
     furnish(account, "/2023-03-30")
+    numbers = ("²", "9" * 5000, "0" * 8 + "1" + "0" * 5000, "٣", "-1", "1e2")
 
-    for path, name in (
-        ("functions/echo/versions", "startKey"),
-        ("functions/echo/versions", "limit"),
-        ("functions", "limit"),
-        ("layers/lib/versions", "startVersion"),
-        ("tags-v2", "Limit"),
-        ("tags-v2", "NextToken"),
+    for number, (path, name) in itertools.product(
+        numbers,
+        (
+            ("functions/echo/versions", "startKey"),
+            ("functions/echo/versions", "limit"),
+            ("functions", "limit"),
+            ("layers/lib/versions", "startVersion"),
+            ("tags-v2", "Limit"),
+            ("tags-v2", "NextToken"),
+        ),
     ):
         check_refused(http.get(f"/2023-03-30/{path}", params={name: number}))
 
 
-@pytest.mark.parametrize("name", ["a%00b", "%ED%A0%80", "%FF", "..", "%2e%2e%2f", "a" * 5000, "%"])
-def test_odd_names_in_a_path_are_not_found(http: httpx.Client, name: str) -> None:
+def test_odd_names_in_a_path_are_not_found(http: httpx.Client) -> None:
     """By any verb."""
-    for verb in ("GET", "PUT", "DELETE"):
+    names = ("a%00b", "%ED%A0%80", "%FF", "..", "%2e%2e%2f", "a" * 5000, "%")
+    for name, verb in itertools.product(names, ("GET", "PUT", "DELETE")):
         check_refused(http.request(verb, f"{FUNCTIONS}/{name}/code"))
         check_refused(http.request(verb, f"/2016-08-15/services/{name}/functions/x"))
