@@ -28,6 +28,7 @@ from fc_runtime.service.gateway import paths, replies
 from fc_runtime.service.gateway.bodies import Message, Receive, Scope, Send, read
 from fc_runtime.service.gateway.invoke import Begin, Invoke, Watcher
 from fc_runtime.service.gateway.presence import Presence
+from fc_runtime.service.instances import Instances
 from fc_runtime.service.plans import Holder
 from fc_runtime.service.settings import Settings
 
@@ -97,6 +98,8 @@ class App:
         """On the loop that will serve. What is to be kept warm is started in the background."""
         self.lean = Lean(self.runtime)
         self.presence = Presence()
+        instances = Instances(self.deployer, self._lean)
+        self.account.instances, self.account.provisioned = instances.listed, instances.count
         self._invoke = Invoke(
             self.deployer,
             self.lean,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fc_runtime.service.account import code as codes, given
+from fc_runtime.service.account.fields import Check, checked, text, texts
 from fc_runtime.service.account.ledger import Ledger, Page, page_of
 from fc_runtime.service.errors import ApiError, invalid, not_found
 from fc_runtime.service.store import Entry, Transaction
@@ -21,6 +22,11 @@ MOST_OF_A_FUNCTION: Final = 5  # spec 12
 MOST_VERSIONS: Final = 100
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _ARN: Final = re.compile(r"acs:fc:([^:]*):([^:]*):layers/([^/#]+)/versions/([0-9]{1,8})")
+CHECKS: Final[Mapping[str, Check]] = {
+    "description": text(256),
+    "compatibleRuntime": texts,
+    "license": text(256),
+}
 _OFFICIAL: Final = "official"  # the account of FC's own layers
 
 
@@ -36,10 +42,11 @@ class Layers(Ledger):
                 f"layerName: letters, digits, _ and -, at most 64, no digit first, not '{name}'"
             )
         code = given.mapping({"code": document.get("code", document.get("Code"))}, "code")
+        checked("", document, CHECKS)
         kept: dict[str, Any] = {
-            "description": given.text(document, "description", 256),
-            "compatibleRuntime": given.texts(document, "compatibleRuntime", 100),
-            "license": given.text(document, "license", 256),
+            "description": document.get("description") or "",
+            "compatibleRuntime": document.get("compatibleRuntime") or [],
+            "license": document.get("license") or "",
         }
         stored = codes.stored(code, self.packages, local=self.local_code, oss=self.oss)
         kept["code"] = codes.frozen(stored or {}, self.packages)
