@@ -6,12 +6,17 @@ is what is bounded, for each connection, on top of it:
 
     connections          `Limits.connections`; one more gets 503 at once
     head                 `Limits.head_bytes` in pieces, `Limits.headers` lines: 431
+    between two pieces   `Limits.head_bytes` of chunk extensions and trailers: closed
+    requests at once     `Limits.pipelined` that wait for the one before them: closed
     time for a head      `Limits.head_s` from connecting, or from its first byte: 408
     silence in a body    `Limits.idle_s` without a byte that we were willing to read: closed
     silence of a reader  `Limits.idle_s` in which none of a reply was taken: closed
 
 The times are looked at once a second for all connections (`GuardedProtocol.check`), so that a
 request costs no timer. What a request may hold beyond its head is the gateway's business.
+
+Trailers are read and dropped: uvicorn would add them to the headers, which have been counted, and
+whose signature has been checked, by then.
 """
 
 from dataclasses import dataclass
@@ -31,6 +36,7 @@ class Limits:
     connections: int = 4096
     head_bytes: int = 64 * 1024
     headers: int = 256
+    pipelined: int = 32
     head_s: float = 10.0
     idle_s: float = 60.0
 
@@ -44,7 +50,9 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*args, **keywords)
         self._refused = False
         self._in_head = False
-        self._head_bytes = 0  # of a head that took more than one piece
+        self._head_bytes = 0  # of a head, or of what is no body, that took more than one piece
+        self._in_body = False
+        self._had_body = False  # in this piece
         self._since = monotonic()  # when what is waited for began, or last moved on
         self._unsent = 0
 
@@ -56,31 +64,45 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        if self._in_head:  # and this is not the piece that it began in
+        if self._in_head or self._in_body:  # and this is not the piece that it began in
             self._head_bytes += len(data)
-        else:
+        if not self._in_head:
             self._since = monotonic()
+        self._had_body = False
         super().data_received(data)
-        if self._in_head and self._head_bytes > self.limits.head_bytes:
+        if self._in_body and self._had_body:
+            self._head_bytes = 0
+        elif (self._in_head or self._in_body) and self._head_bytes > self.limits.head_bytes:
             self._refuse(TOO_LARGE)
 
     def on_message_begin(self) -> None:
         self._in_head = True
+        self._in_body = False
         self._head_bytes = 0
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if len(self.headers) > self.limits.headers:
+        self._in_body = True
+        self._head_bytes = 0
+        if self._refused:
+            return
+        if len(self.headers) > self.limits.headers or len(self.pipeline) >= self.limits.pipelined:
             self._refuse(TOO_LARGE)
-        if not self._refused:
+        else:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        self._had_body = True
         if not self._refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._in_body = False
         if not self._refused:
             super().on_message_complete()
 
