@@ -30,6 +30,7 @@ from fc_runtime.service.auth.keys import ENVIRONMENT_NAME
 from fc_runtime.service.database import StoreError
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.gateway.tail import framed
+from fc_runtime.service.guarded import limits_of_this_process
 from fc_runtime.service.home import Home, HomeError
 from fc_runtime.service.identity import RoleCredentials
 from fc_runtime.service.listening import ListenError
@@ -152,6 +153,7 @@ class Serving:
             ready=self._announce,
             reload=self._reload,
             beside=self._watch if self._asked.watch else None,
+            limits=limits_of_this_process(),
         ).run()
 
     def _announce(self) -> None:

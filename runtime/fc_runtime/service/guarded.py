@@ -4,10 +4,11 @@ Connections of clients that mean harm, or that have gone: none is kept for longe
 uvicorn's own protocol waits for a request's head for ever, and keeps as much of it as comes. Here
 is what is bounded, for each connection, on top of it:
 
-    connections          `Limits.connections`; one more gets 503 at once
+    connections          `Limits.connections`, fewer with few descriptors; one more gets 503 at once
     head                 `Limits.head_bytes` in pieces, `Limits.headers` lines: 431
     between two pieces   `Limits.head_bytes` of chunk extensions and trailers: closed
     requests at once     `Limits.pipelined` that wait for the one before them: closed
+    more than one Host   400
     time for a head      `Limits.head_s` from connecting, or from its first byte: 408
     silence in a body    `Limits.idle_s` without a byte that we were willing to read: closed
     silence of a reader  `Limits.idle_s` in which none of a reply was taken: closed
@@ -19,14 +20,17 @@ Trailers are read and dropped: uvicorn would add them to the headers, which have
 whose signature has been checked, by then.
 """
 
+import resource
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+DESCRIPTORS: Final = 65_536
 _CLOSE: Final = b"content-length: 0\r\nconnection: close\r\n\r\n"
 BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n" + _CLOSE
+BAD: Final = b"HTTP/1.1 400 Bad Request\r\n" + _CLOSE
 TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + _CLOSE
 TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\n" + _CLOSE
 
@@ -93,6 +97,8 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if len(self.headers) > self.limits.headers or len(self.pipeline) >= self.limits.pipelined:
             self._refuse(TOO_LARGE)
+        elif sum(name == b"host" for name, _ in self.headers) > 1:
+            self._refuse(BAD)  # a proxy may have gone by the other (RFC 9112, 3.2)
         else:
             super().on_headers_complete()
 
@@ -130,6 +136,21 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(answer)
         self.transport.close()
+
+
+def limits_of_this_process() -> Limits:
+    """
+    No more connections than half of the descriptors that it may have: functions need some, too.
+
+    Many systems give 1024 to begin with and far more to whoever asks, so this asks.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    has = DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+    return Limits(connections=min(Limits().connections, has // 2))
 
 
 def guarded(limits: Limits) -> type[GuardedProtocol]:

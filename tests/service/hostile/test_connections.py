@@ -5,6 +5,7 @@ import http.client
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -152,6 +153,39 @@ def test_requests_behind_requests(connect: Connect, application: Application) ->
         told += piece
 
     assert application.came <= 1 + LIMITS.pipelined
+
+
+def test_two_hosts(connect: Connect) -> None:
+    """Which of them was meant could be read in two ways, by a proxy and by us."""
+    sock = connect()
+    sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+
+    assert until_closed(sock).startswith(b"HTTP/1.1 400 ")
+
+
+def test_few_descriptors(home: Path, code: Path) -> None:
+    """
+    Idle connections leave enough of them to start functions, and to tell the next client so; where
+    more may be had than there are to begin with, they are.
+    """
+    few = ["sh", "-c", 'ulimit -S -n 64 && ulimit -H -n 256 && exec "$@"', "sh"]
+    with Served(home, "--no-auth", "--code", code, "--name", "hello", under=few) as served:
+        address = urlsplit(served.url)
+        held = [
+            socket.create_connection((address.hostname, address.port), LONG_S) for _ in range(129)
+        ]
+        try:
+            assert until_closed(held[-1]).startswith(b"HTTP/1.1 503 ")
+            held.pop(0).close()
+            reply = http.client.HTTPResponse(held[0])
+            request = b"POST /2023-03-30/functions/hello/invocations HTTP/1.1\r\nHost: localhost"
+            held[0].sendall(request + b"\r\nContent-Length: 5\r\n\r\nevent")
+            reply.begin()
+
+            assert (200, b"event") == (reply.status, reply.read())
+        finally:
+            for sock in held:
+                sock.close()
 
 
 def test_long_paths_are_not_kept(open_daemon: Served) -> None:

@@ -45,13 +45,17 @@ def test_pages_do_not_reach_the_api(open_daemon: Served, headers: dict[str, str]
     assert httpx.get(f"{url}{FUNCTIONS}/evil").status_code == 404
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:9", "[::1]:80", "a.localhost"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:80", "127.0.0.1:9", "[::1]:80", "a.localhost"]
+)
 def test_programs_do(open_daemon: Served, host: str) -> None:
     """By any name that is only this machine's, and from a person's address bar."""
     url = open_daemon.url
     told = [
         httpx.post(url + INVOKE, content=b"event", headers={"Host": host}),
-        httpx.post(url + INVOKE, content=b"event", headers={"Host": host, "Sec-Fetch-Site": "none"}),
+        httpx.post(
+            url + INVOKE, content=b"event", headers={"Host": host, "Sec-Fetch-Site": "none"}
+        ),
     ]
     expected = 404 if host == "a.localhost" else 200  # which is a trigger's, if there is one
 
