@@ -159,7 +159,12 @@ class Serving:
     def _announce(self) -> None:
         account = self._assembly.account
         output.result(f"{account.base_url}\n".encode())
-        announcing.announce(account, self._keys, manifest=self._project.file)
+        announcing.announce(
+            account,
+            self._keys,
+            manifest=self._project.file,
+            is_strict=self._asked.sandbox == "strict",
+        )
 
     async def _reload(self) -> None:
         """A manifest that cannot be used changes nothing."""

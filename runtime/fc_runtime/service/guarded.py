@@ -12,6 +12,7 @@ is what is bounded, for each connection, on top of it:
     time for a head      `Limits.head_s` from connecting, or from its first byte: 408
     silence in a body    `Limits.idle_s` without a byte that we were willing to read: closed
     silence of a reader  `Limits.idle_s` in which none of a reply was taken: closed
+    all replies unread   `Limits.unsent_bytes`: whoever has taken none for longest is closed
 
 The times are looked at once a second for all connections (`GuardedProtocol.check`), so that a
 request costs no timer. What a request may hold beyond its head is the gateway's business.
@@ -43,6 +44,7 @@ class Limits:
     pipelined: int = 32
     head_s: float = 10.0
     idle_s: float = 60.0
+    unsent_bytes: int = 512 * 1024 * 1024
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -129,6 +131,18 @@ class GuardedProtocol(HttpToolsProtocol):
             self._since = now  # it is we who are at work
         elif waited > self.limits.idle_s:
             self.transport.abort()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of replies that were not taken yet, when it was looked at last."""
+        return self._unsent
+
+    @property
+    def since(self) -> float:
+        return self._since
+
+    def give_up(self) -> None:
+        self.transport.abort()
 
     def _refuse(self, answer: bytes) -> None:
         """Answered if no reply is under way; else, with pipelining, the connection just ends."""

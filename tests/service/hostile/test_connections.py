@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,17 @@ from fc_runtime.service.listening import listen
 from fc_runtime.service.server import Server
 from support.serving import LONG_S, Served
 
-LIMITS = Limits(head_bytes=8192, pipelined=4)
+LIMITS = Limits(head_bytes=8192, pipelined=4, unsent_bytes=60 * 1024 * 1024)
+LARGE = 32 * 1024 * 1024  # more than the kernel holds, twice
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 MiB = 1024 * 1024
 
 
 class Application:
-    """Answers with the headers that it sees once it has read all; its first answer can wait."""
+    """
+    Answers with the headers that it sees once it has read all, or to ``/large`` with `LARGE`; its
+    answers can wait.
+    """
 
     def __init__(self) -> None:
         self.may_answer = threading.Event()
@@ -40,6 +45,8 @@ class Application:
             more = message.get("more_body", False)
         await asyncio.to_thread(self.may_answer.wait, LONG_S)
         body = b",".join(name for name, _ in scope["headers"])
+        if scope["path"] == "/large":
+            body = b"x" * LARGE
         headers = [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -51,39 +58,45 @@ def application() -> Application:
 
 
 @pytest.fixture
-def connect(application: Application) -> Iterator[Callable[[], socket.socket]]:
-    """Makes a connection to a server with `LIMITS`."""
+def server(application: Application) -> Iterator[tuple[Server, int]]:
+    """With `LIMITS`, and its port."""
     with listen("127.0.0.1", 0) as sock:
         port = sock.getsockname()[1]
         server = Server(application, LIMITS)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([sock])))
         thread.start()
-        made: list[socket.socket] = []
-
-        def one() -> socket.socket:
-            made.append(socket.create_connection(("127.0.0.1", port), timeout=LONG_S))
-            return made[-1]
-
-        yield one
+        yield server, port
         application.may_answer.set()
-        for each in made:
-            each.close()
         server.force_exit = server.should_exit = True
         thread.join(LONG_S)
         assert not thread.is_alive()
+
+
+@pytest.fixture
+def connect(server: tuple[Server, int]) -> Iterator[Callable[[], socket.socket]]:
+    """Makes a connection to it, closed at the end."""
+    made: list[socket.socket] = []
+
+    def one() -> socket.socket:
+        made.append(socket.create_connection(("127.0.0.1", server[1]), timeout=LONG_S))
+        return made[-1]
+
+    yield one
+    for each in made:
+        each.close()
 
 
 Connect = Callable[[], socket.socket]
 
 
 def until_closed(sock: socket.socket) -> bytes:
-    told = b""
+    told = bytearray()
     try:
         while piece := sock.recv(65536):
             told += piece
     except ConnectionResetError:
         pass
-    return told
+    return bytes(told)
 
 
 def send_until_refused(sock: socket.socket, piece: bytes, most: int) -> int:
@@ -153,6 +166,27 @@ def test_requests_behind_requests(connect: Connect, application: Application) ->
         told += piece
 
     assert application.came <= 1 + LIMITS.pipelined
+
+
+def test_replies_that_nobody_takes(server: tuple[Server, int], connect: Connect) -> None:
+    """Together they may be so large; then the oldest go, and whoever reads has all of his."""
+    request = b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    for _ in range(4):
+        connect().sendall(request)
+    until = time.monotonic() + LIMITS.idle_s / 2  # sooner than silence alone ends them
+    pause = threading.Event()
+    kept = server[0].server_state.connections
+    while len(kept) < 4:  # not accepted yet
+        assert time.monotonic() < until
+        pause.wait(0.01)
+    while len(kept) > 2:
+        assert time.monotonic() < until
+        pause.wait(0.05)
+    assert kept  # only as many go as have to
+    reader = connect()
+    reader.sendall(request)
+
+    assert len(until_closed(reader)) > LARGE
 
 
 def test_two_hosts(connect: Connect) -> None:

@@ -48,7 +48,7 @@ def test_private(home: Path, tmp_path: Path) -> None:
     with Served(home, "--data-dir", data) as served:
         names = {path.name: path.stat().st_mode & 0o777 for path in data.iterdir()}
 
-        assert served.url
+        assert served.wait_for("functions can read it: for those not trusted, --sandbox strict")
     assert {"account.db", "packages", "access-keys", "lock"} <= names.keys()
     assert names.pop("packages") == 0o700
     assert set(names.values()) == {0o600}
