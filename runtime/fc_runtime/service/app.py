@@ -25,7 +25,7 @@ from fc_runtime.service.deployer import Deployer
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.errors import ApiError
 from fc_runtime.service.gateway import paths, replies
-from fc_runtime.service.gateway.bodies import Message, Receive, Scope, Send, read
+from fc_runtime.service.gateway.bodies import Message, Receive, Room, Scope, Send, read
 from fc_runtime.service.gateway.invoke import Begin, Invoke, Watcher
 from fc_runtime.service.gateway.presence import Presence
 from fc_runtime.service.instances import Instances
@@ -88,6 +88,7 @@ class App:
         self._routed: Asgi = self._api
         self.lean: Lean | None = None
         self.presence: Presence | None = None
+        self._room = Room(settings.max_held_bytes)
         self._settling: set[asyncio.Task[None]] = set()
 
     @property
@@ -97,8 +98,8 @@ class App:
     async def start(self) -> None:
         """On the loop that will serve. What is to be kept warm is started in the background."""
         self.lean = Lean(self.runtime)
-        self.presence = Presence()
-        instances = Instances(self.deployer, self._lean)
+        self.presence = Presence(self._room)
+        instances = Instances(self.deployer, self.lean)
         self.account.instances, self.account.provisioned = instances.listed, instances.count
         self._invoke = Invoke(
             self.deployer,
@@ -180,7 +181,7 @@ class App:
             pending = self._begin(scope) if self._begin is not None else None
             if pending is None or pending.body_sha256 is None:
                 return receive
-            body = await read(receive, scope["headers"], self.settings, SIGNED_BYTES)
+            body = await read(receive, scope["headers"], self.settings, SIGNED_BYTES, self._room)
             digest = await asyncio.to_thread(lambda: hashlib.sha256(body).hexdigest())
             pending.finish(digest)
         except ApiError as error:

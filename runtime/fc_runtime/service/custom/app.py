@@ -33,7 +33,7 @@ from fc_runtime.service.custom.replies import JSON, OCTETS, answer, answer_with,
 from fc_runtime.service.custom.settings import DEFAULT_HANDLER, CustomSettings
 from fc_runtime.service.custom.told import Told, told_by
 from fc_runtime.service.errors import ApiError
-from fc_runtime.service.gateway.bodies import ClientGoneError, Receive, Scope, Send, read
+from fc_runtime.service.gateway.bodies import ClientGoneError, Receive, Room, Scope, Send, read
 from fc_runtime.service.gateway.http_wsgi import request_of
 from fc_runtime.service.gateway.presence import Presence
 from fc_runtime.service.settings import Settings
@@ -65,10 +65,11 @@ class CustomApp:
         self._out = out or output.Output()
         self._hooks = hooks or HookLog(self._out)
         self._presence: Presence | None = None
+        self._room = Room(BODIES.max_held_bytes)
 
     async def start(self) -> None:
         """Have a worker ready, where nobody else says when (`CustomSettings.eager`)."""
-        self._presence = Presence()
+        self._presence = Presence(self._room)
         if self.settings.eager:
             told = told_by([])
             await self._initialize(told, await self._deployment.begin(told))
@@ -126,7 +127,7 @@ class CustomApp:
     # -- the calls -----------------------------------------------------------------------------
 
     async def _invoked(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
-        event = await _body(scope, receive)
+        event = await _body(scope, receive, self._room)
         function = await self._deployment.settle(told)
         result = await self._run(told, receive, function, event)
         kind = OCTETS if result.ok else JSON
@@ -135,7 +136,7 @@ class CustomApp:
         )
 
     async def _passed(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
-        content = await _body(scope, receive)
+        content = await _body(scope, receive, self._room)
         function = await self._deployment.settle(told)
         call = passing.asked(scope, told)
         if self._deployment.wsgi:
@@ -156,7 +157,7 @@ class CustomApp:
         )
 
     async def _initialized(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
-        await _body(scope, receive)
+        await _body(scope, receive, self._room)
         failure = await self._initialize(told, await self._deployment.settle(told))
         if failure is None:
             await answer(send, told, 200, OCTETS, b"", failed=False)
@@ -176,7 +177,7 @@ class CustomApp:
 
     async def _stopped(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
         """Nothing comes after it: FC destroys the instance, so the workers end here and now."""
-        await _body(scope, receive)
+        await _body(scope, receive, self._room)
         await self._out.start(output.PRE_STOP, told.request_id)
         self._hooks.stopping = True
         await self.stop()
@@ -185,7 +186,7 @@ class CustomApp:
 
     async def _frozen(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
         """The hook itself runs in the worker, right after each invocation."""
-        await _body(scope, receive)
+        await _body(scope, receive, self._room)
         await answer(send, told, 200, OCTETS, b"", failed=False)
 
     async def _run(
@@ -248,8 +249,8 @@ def _refusal(error: RefusedError) -> ApiError:
     return ApiError(503, "ServiceUnavailable", str(error))
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes:
-    return await read(receive, scope["headers"], BODIES, MAX_BODY_BYTES)
+async def _body(scope: Scope, receive: Receive, room: Room) -> bytes:
+    return await read(receive, scope["headers"], BODIES, MAX_BODY_BYTES, room)
 
 
 async def _lifespan(

@@ -167,7 +167,7 @@ class HttpGateway:
         admitted = self._admitted(wanted, scope)
         tail = wants_log(scope["headers"])
         most = self._settings.max_body_bytes
-        body = await read(receive, scope["headers"], self._settings, most)
+        body = await read(receive, scope["headers"], self._settings, most, self._presence.room)
         if admitted.pending is not None and admitted.pending.body_sha256 is not None:
             admitted.pending.finish(await _sha256(body))
         call = call_of(

@@ -126,7 +126,8 @@ class Invoke:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         with_log = wants_log(headers)
         pending = None if self._begin is None else self._begin(scope)
-        event = await read(receive, headers, self._settings, self._settings.max_body_bytes)
+        most = self._settings.max_body_bytes
+        event = await read(receive, headers, self._settings, most, self._presence.room)
         if pending is not None and pending.body_sha256 is not None:
             pending.finish(await _sha256(event))
         with self._presence.of(receive) as visit:

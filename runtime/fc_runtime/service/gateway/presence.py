@@ -11,16 +11,22 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from fc_runtime.service.gateway.bodies import Receive
+from fc_runtime.service.gateway.bodies import Receive, Room
 
 BEAT_S: Final = 0.05
 
 
 class Presence:
-    """All requests of one loop whose bodies have been read."""
+    """
+    All requests of one loop whose bodies have been read.
 
-    def __init__(self) -> None:
+    Args:
+        room: for those bodies.
+    """
+
+    def __init__(self, room: Room) -> None:
         self.loop = asyncio.get_running_loop()
+        self.room = room
         self._waiting: set[Visit] = set()
         self._unheard: set[Visit] = set()
         self._beat: asyncio.TimerHandle | None = None
