@@ -80,6 +80,7 @@ class Assembly:
             around=self._watched(access_log=access_log) if wrapped else None,
             heard=heard,
         )
+        self.account.provisioned = self.app.deployer.provisioned
 
     @property
     def asgi(self) -> Asgi:

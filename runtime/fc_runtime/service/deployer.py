@@ -155,6 +155,18 @@ class Deployer:
                     await self._deployed_by(plan, self._account.revision)
         return [deployment.key for deployment in again]
 
+    def provisioned(self, service: str, function: str, qualifier: str) -> int:
+        """How many of the instances that are to be kept warm for it are there now. Any thread."""
+        functions, stats = self._runtime.functions(), self._runtime.stats()["functions"]
+        return sum(
+            min(functions[key].min_instances, stats[key]["processes"])
+            for key, target in self._keys().items()
+            if (service, function, qualifier)
+            == (target.service, target.function, target.qualifier)
+            and key in functions
+            and key in stats
+        )
+
     # -- the parts -----------------------------------------------------------------------------
 
     async def _deployed_by(self, plan: Plan, revision: int) -> Deployment:
@@ -182,7 +194,7 @@ class Deployer:
             return made
 
     def _keys(self) -> dict[str, Target]:
-        return {key: made.target for key, (_, made) in self._deployed.items()}
+        return {key: made.target for key, (_, made) in list(self._deployed.items())}
 
     async def _remove(self, key: str, revision: int) -> None:
         async with self._locks.setdefault(key, asyncio.Lock()):
