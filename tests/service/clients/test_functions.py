@@ -188,6 +188,6 @@ def test_provisioned_instances_are_there(client: Client) -> None:
 
     client.provision("f", 2)
 
-    until(lambda: client.provisioned("f") == (2, 2), what="two instances are counted")
+    until(lambda: client.provisioned("f") == (2, 2), LONG_S, what="two are counted")
     client.provision("f", 0)
     assert 0 == client.provisioned("f")[0]
