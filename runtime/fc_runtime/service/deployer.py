@@ -161,8 +161,7 @@ class Deployer:
         return sum(
             min(functions[key].min_instances, stats[key]["processes"])
             for key, target in self._keys().items()
-            if (service, function, qualifier)
-            == (target.service, target.function, target.qualifier)
+            if (service, function, qualifier) == (target.service, target.function, target.qualifier)
             and key in functions
             and key in stats
         )

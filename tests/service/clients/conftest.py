@@ -52,9 +52,7 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def connect(request: pytest.FixtureRequest, served: Served) -> Iterator[Callable[[Key], Client]]:
     """Makes clients of one kind, with whatever key."""
     with ExitStack() as stack:
-        bridge = (
-            request.getfixturevalue("node_modules") if request.param == Node.name else Path()
-        )
+        bridge = request.getfixturevalue("node_modules") if request.param == Node.name else Path()
 
         def make(key: Key) -> Client:
             if request.param == Node.name:
