@@ -2,8 +2,8 @@
 Sixty-four connections, and one request in ten misbehaves: every good reply is right and its own,
 every bad one has its own error, and afterwards the daemon stands on what it stood on before.
 
-2,000 requests; ``make load`` sends LOAD_REQUESTS (10,000) and prints what it measured. The least
-timeout of the API is a second, so that is what those who are late are given.
+2,000 requests; ``make load`` sends LOAD_REQUESTS (10,000) and prints what it measured. The API has
+timeouts of whole seconds: two, so that on a busy machine nobody is late who does not mean to be.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ def handler(event, context):
     if what in ("late", "leave"):
         time.sleep(60)
     if what == "print":
-        for line in range(10_000):
+        for line in range(2_000):
             print(f"line {line} of {number}: " + "." * 80)
     if what == "large":
         return str(number).rjust(16) * (2**20 // 16)
@@ -131,12 +131,12 @@ def right(what: str, asked: dict[str, object], headers: dict[str, str], body: by
         return body == f"{number:>16}".encode() * (MIB // 16)
     told = json.loads(body)
     if what in ("echo", "print"):
-        said = what == "echo" or f"line 9999 of {number}: " in log
+        said = what == "echo" or f"line 1999 of {number}: " in log
         return told == asked and said and "x-fc-error-type" not in headers
     expected = {
         "raise": f"raised {number}",
         "exit": "Process exited unexpectedly before completing request",
-        "late": "Function timed out after 1 seconds",
+        "late": "Function timed out after 2 seconds",
     }[what]
     failed = headers.get("x-fc-error-type") == "UnhandledInvocationError"
     return failed and told["errorMessage"].startswith(expected)
@@ -154,7 +154,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 @contextmanager
 def deployed(client: Fc3) -> Iterator[None]:
     """The function, with all the instances that it may have, warm; gone at the end."""
-    client.create("f", zipped(index=CODE), timeout=1)
+    client.create("f", zipped(index=CODE), timeout=2)
     client.provision("f", INSTANCES)
     until(lambda: client.provisioned("f")[1] == INSTANCES, LONG_S, what="all are up")
     yield
