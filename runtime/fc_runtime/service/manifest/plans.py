@@ -98,15 +98,21 @@ class Plans:
         return value
 
     def _layers(self, section: Section) -> list[str]:
+        """ARNs; and folders, absolute: an extension, for what no cloud has a number of yet."""
         value = section.get("layers")
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(arn, str) for arn in value):
-            section.fail("layers", f"{value!r}: a list of layer ARNs")
+            section.fail("layers", f"{value!r}: a list of layer ARNs, or of folders")
         usable = []
         for arn in value:
             parts = arn.split(":")
-            if len(parts) > 3 and parts[3] == self._account_id:
+            if arn.startswith((".", "/")):
+                folder = (self._source.file.parent / arn).resolve()
+                if not folder.is_dir():
+                    section.fail("layers", f"{arn!r}: there is no folder {folder}")
+                usable.append(str(folder))
+            elif len(parts) > 3 and parts[3] == self._account_id:
                 usable.append(arn)
             else:
                 self.warnings.append(
