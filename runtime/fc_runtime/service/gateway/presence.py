@@ -21,7 +21,7 @@ class Presence:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self._waiting: set[Visit] = set()
+        self._waiting: set[object] = set()
         self._unheard: set[Visit] = set()
         self._beat: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -36,15 +36,22 @@ class Presence:
         return Visit(self, receive)
 
     def enter(self, visit: "Visit") -> None:
-        self._waiting.add(visit)
         self._unheard.add(visit)
-        if self._beat is None:
-            self._empty.clear()
-            self._beat = self.loop.call_later(BEAT_S, self._on_beat)
+        self.note(visit)
 
     def leave(self, visit: "Visit") -> None:
         self._waiting.discard(visit)
         self._unheard.discard(visit)
+
+    def note(self, request: object) -> None:
+        """One that hears by itself if its client goes, and will be forgotten (`forget`)."""
+        self._waiting.add(request)
+        if self._beat is None:
+            self._empty.clear()
+            self._beat = self.loop.call_later(BEAT_S, self._on_beat)
+
+    def forget(self, request: object) -> None:
+        self._waiting.discard(request)
 
     async def until_empty(self) -> None:
         """Within a beat of the last one's leaving."""
