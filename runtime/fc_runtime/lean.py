@@ -20,7 +20,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from fc_worker import messages as m, wire
 from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
@@ -145,8 +145,8 @@ class Lean:
         flight = Flight(self, self._core.pool(name), event, request_id, done)
         leased = flight.pool.lease(lambda: flight)
         self.in_flight += 1
-        if not isinstance(leased, Flight):
-            flight.grant = leased
+        if leased is not flight:
+            flight.grant = cast("Grant", leased)
             self._take(flight)
         return flight
 
@@ -238,9 +238,7 @@ class Lean:
         headers = before + request_id.encode() + after
         event = flight.event
         frame = (
-            PREFIX.pack(
-                len(event), len(headers), invocation, _INVOKE, VERSION, flight.flags
-            )
+            PREFIX.pack(len(event), len(headers), invocation, _INVOKE, VERSION, flight.flags)
             + headers
             + event
         )

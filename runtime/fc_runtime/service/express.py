@@ -98,6 +98,13 @@ class ExpressProtocol(GuardedProtocol):
         for body in held or ():
             super().on_body(body)
 
+    def check(self, now: float) -> None:
+        idle = isinstance(self.cycle, Passage) and self.cycle.response_complete
+        if idle and not self._in_head and now - self._since > self.timeout_keep_alive:
+            self.transport.close()
+        else:
+            super().check(now)
+
     # -- what goes out: see `gateway.express.Link` ---------------------------------------------
 
     @property
@@ -115,9 +122,12 @@ class ExpressProtocol(GuardedProtocol):
         else:
             transport.writelines((head, end, body))
         self._since = monotonic()
-        if not passage.keep_alive:
-            transport.close()
-        self.on_response_complete()
+        if self.pipeline or not passage.keep_alive or self.flow.read_paused:
+            if not passage.keep_alive:
+                transport.close()
+            self.on_response_complete()
+        else:  # as that does, but for its timer: `check` sees to it
+            self.server_state.total_requests += 1
 
     def pass_on(self, passage: Passage, begun: Begun) -> None:
         url = httptools.parse_url(passage.url)
@@ -155,7 +165,8 @@ class ExpressProtocol(GuardedProtocol):
         cycle.more_body = False
         cycle.disconnected = passage.disconnected
         cycle.message_event.set()
-        if self.cycle is passage or self._held is not None:
+        now: object = self.cycle
+        if now is passage or self._held is not None:
             self.cycle = cycle
         self._start_asgi_task(cycle, self.app)
 

@@ -8,7 +8,6 @@ what has been done so far (`Invoke.BEGUN`). The two must not be told apart by th
 tests/service/gateway asks both.
 """
 
-import hashlib
 import time
 from functools import lru_cache
 from typing import Final, Protocol
@@ -94,9 +93,7 @@ class Passage:
 class Express:
     """Beside the *invoke* that it passes on to."""
 
-    def __init__(
-        self, invoke: Invoke, deployer: Deployer, lean: Lean, presence: Presence
-    ) -> None:
+    def __init__(self, invoke: Invoke, deployer: Deployer, lean: Lean, presence: Presence) -> None:
         self._invoke = invoke
         self._deployer = deployer
         self._lean = lean
@@ -161,11 +158,10 @@ class Express:
 
     def _reply(self, passage: Passage, result: Result) -> None:
         deployment = passage.deployment
-        headers = replies.headers_of(deployment, result, with_log=passage.with_log)
-        body = result.payload
         link = passage.link
-        head = replies.rendered(link.common_headers, headers, len(body))
-        link.reply(passage, head, body)
+        common = link.common_headers
+        head = replies.head_of(deployment, result, common, with_log=passage.with_log)
+        link.reply(passage, head, result.payload)
         elapsed_ms = (time.monotonic() - passage.since) * 1000
         self._invoke.told(deployment, result, elapsed_ms)
         self._invoke.count(None if passage.disconnected else 200)

@@ -12,13 +12,14 @@ invocation's way lie two observations and a counter; all else is read when it is
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fc_runtime.outcome import Result
+from fc_runtime.service.telemetry.buckets import Histograms
 from fc_runtime.service.telemetry.collector import PREFIX, RuntimeCollector
 from fc_runtime.service.telemetry.labels import FunctionLabels
 
@@ -42,20 +43,16 @@ class Telemetry:
         self.ready = False  # whether to send requests here; `draining` and not started are alike
         self.registry = CollectorRegistry()
         self._labels = FunctionLabels()
-        self._duration = Histogram(
-            f"{PREFIX}invocation_duration_seconds",
-            "How long handlers ran.",
-            ("function",),
-            buckets=BUCKETS_S,
-            registry=self.registry,
+        self._duration = Histograms(
+            f"{PREFIX}invocation_duration_seconds", "How long handlers ran.", BUCKETS_S
         )
-        self._queue = Histogram(
+        self._queue = Histograms(
             f"{PREFIX}invocation_queue_seconds",
             "How long invocations took beside handler and start: waiting, mostly.",
-            ("function",),
-            buckets=BUCKETS_S,
-            registry=self.registry,
+            BUCKETS_S,
         )
+        self.registry.register(self._duration)
+        self.registry.register(self._queue)
         self._observers: dict[str, tuple[Callable[[float], None], Callable[[float], None]]] = {}
         requests = Counter(
             f"{PREFIX}http_requests",
