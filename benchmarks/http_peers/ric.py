@@ -1,4 +1,4 @@
-"""For awslambdaric, which has parsed the event as JSON, and will print what this returns as JSON."""
+"""For awslambdaric, which has parsed the event, and prints the value, as JSON."""
 
 
 def handler(event, context):  # noqa: ARG001 (the signature is Lambda's)

@@ -20,65 +20,24 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, cast
 
 from fc_worker import messages as m, wire
-from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
+from fc_worker.wire import PREFIX_BYTES
 
 from fc_runtime.aio import AsyncRuntime, running_loop
-from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.tap import READ_BYTES, Tap
-from fc_runtime.outcome import RETURNED, Result, Usage
+from fc_runtime.flight import Flight
+from fc_runtime.outcome import Result
 from fc_runtime.pool.grants import Grant
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
-from fc_runtime.pool.request import Request
-from fc_runtime.pool.serving import Serving
 from fc_runtime.pool.warm import SMALL_BYTES
 
 BEAT_S: Final = 0.010
 LASTING_NS: Final = 5_000_000  # from here on a call is watched over
 PLAIN_TIMEOUT_NS: Final = 100_000_000  # below, a beat would be too coarse for the deadline
-_INVOKE: Final = int(Kind.INVOKE)
-
-
-class Flight:
-    """
-    One call. In the queue it is its own `Waiter`. When it is ``over`` it has been landed, which is
-    told to ``done``, or abandoned, which is told to nobody.
-    """
-
-    __slots__ = (
-        *("_lean", "done", "error", "event", "flags", "grant", "instance", "invocation", "over"),
-        *("placement", "pool", "request_id", "result", "sent", "serving", "started_ns", "tap"),
-    )
-
-    def __init__(
-        self,
-        lean: "Lean",
-        pool: Pool,
-        event: bytes,
-        request_id: str,
-        done: "Callable[[Flight], object]",
-    ) -> None:
-        self._lean = lean
-        self.pool = pool
-        self.event = event
-        self.request_id = request_id
-        self.done = done
-        self.over = False
-        self.grant: Grant | None = None
-        self.instance: Instance | None = None  # in the air: who serves it
-        self.tap: Tap | None = None
-        self.placement: Placement | None = None
-        self.started_ns = self.invocation = self.sent = self.flags = 0
-        self.result: Result | None = None
-        self.serving: Serving | None = None
-        self.error: BaseException | None = None
-
-    def offer(self, grant: Grant) -> bool:
-        """Under the pool's lock, on any thread."""
-        return not self.over and self._lean.offered(self, grant)
 
 
 class Lean:
@@ -159,7 +118,7 @@ class Lean:
         serving = flight.serving
         if serving is not None:
             return await self._serve(serving.request, serving=serving)
-        return await self._serve(_request(flight), grant=flight.grant)
+        return await self._serve(flight.request(), grant=flight.grant)
 
     def abandon(self, flight: Flight) -> None:
         """Nobody waits for it any more: its answer, if one comes, must not meet the next caller."""
@@ -186,8 +145,6 @@ class Lean:
             self._beat = None
         for tap in list(self._taps.values()):
             tap.close()
-
-    # -- the queue -----------------------------------------------------------------------------
 
     def offered(self, flight: Flight, grant: Grant) -> bool:
         """Under the pool's lock, on any thread: only noted here. See `Flight.offer`."""
@@ -228,20 +185,13 @@ class Lean:
         core = self._core
         channel = instance.channel
         pool = flight.pool
-        request_id = flight.request_id
         tap = flight.tap = self._taps.get(instance) or self._tapped(instance)
         if self.in_flight == 1 and core.placer.enabled:
             flight.placement = core.placer.borrow(channel.pid or 0)
             flight.flags = 0 if flight.placement is None else wire.LIFT_AFFINITY
-        invocation = flight.invocation = core.next_invocation()
-        before, after = self._packed.get((pool, len(request_id))) or self._pack(pool, request_id)
-        headers = before + request_id.encode() + after
-        event = flight.event
-        frame = (
-            PREFIX.pack(len(event), len(headers), invocation, _INVOKE, VERSION, flight.flags)
-            + headers
-            + event
-        )
+        flight.invocation = core.next_invocation()
+        packed = self._packed.get((pool, len(flight.request_id))) or self._pack(flight)
+        frame = flight.frame(packed)
         flight.started_ns = time.monotonic_ns()
         self._in_air[flight] = None
         tap.heard = flight
@@ -269,54 +219,25 @@ class Lean:
         if instance is None:
             raise AssertionError("an answer without an instance")
         core = self._core
-        if data and len(data) >= PREFIX_BYTES:
-            body_size, header_size, answered, kind, version, said = PREFIX.unpack_from(data)
-            microseconds = wire.plain_microseconds(kind, header_size, said)
-            if (
-                microseconds is not None
-                and len(data) == PREFIX_BYTES + body_size
-                and answered == flight.invocation
-                and version == VERSION
-                and body_size <= core.max_response_bytes
-            ):
-                pool = flight.pool
-                took_ns = ended_ns - flight.started_ns
-                if core.placer.in_trial:
-                    core.placer.learn(flight.placement, took_ns - microseconds * 1000)
-                self._give_back(flight)
-                instance.invocations += 1
-                flight.result = Result(
-                    data[PREFIX_BYTES:],
-                    RETURNED,
-                    instance.take_log(cut=False),
-                    flight.request_id,
-                    pool.name,
-                    took_ns / 1e6,
-                    None,
-                    False,
-                    Usage(microseconds / 1e6, 0.0, instance.peak_bytes),
-                    instance.name,
-                )
-                pool.counts.add(RETURNED, cold=False)
-                self._releasing = True
-                try:
-                    pool.release(instance)
-                finally:
-                    self._releasing = False
-                if self._offered:  # the next event first: the instance is idle meanwhile
-                    self._take_offered()
-                self._land(flight)
-                return
+        microseconds = flight.took_us(data, core.max_response_bytes) if data else None
+        if data and microseconds is not None:
+            took_ns = ended_ns - flight.started_ns
+            if core.placer.in_trial:
+                core.placer.learn(flight.placement, took_ns - microseconds * 1000)
+            self._give_back(flight)
+            flight.returned(instance, data[PREFIX_BYTES:], took_ns, microseconds)
+            self._releasing = True
+            try:
+                flight.pool.release(instance)
+            finally:
+                self._releasing = False
+            if self._offered:  # the next event first: the instance is idle meanwhile
+                self._take_offered()
+            self._land(flight)
+            return
         if flight.tap is not None:
             flight.tap.close()
-        flight.serving = Serving(
-            core,
-            _request(flight),
-            instance,
-            cold=False,
-            invocation=flight.invocation,
-            flags=flight.flags,
-        )
+        flight.serving = flight.carried_on(core, instance)
         flight.serving.resume(flight.started_ns, flight.placement, flight.sent, data)
         flight.placement = None  # it gives it back
         self._land(flight)
@@ -347,27 +268,26 @@ class Lean:
             flight.placement = None
 
     def _tapped(self, instance: Instance) -> Tap:
-        def closed() -> None:
-            self._taps.pop(instance, None)
-
+        closed = partial(self._taps.pop, instance, None)
         tap = self._taps[instance] = Tap(self._loop, instance.channel, self._on_data, closed)
         return tap
 
     def _on_data(self, flight: object, data: bytes) -> None:
         if not isinstance(flight, Flight):
-            raise AssertionError("an answer for nobody")
+            raise TypeError("an answer for nobody")
         try:
             self._landed(flight, data)
         except BaseException as error:  # noqa: BLE001 (told by `finish`: somebody waits for it)
             self._fail(flight, error)
 
-    def _pack(self, pool: Pool, request_id: str) -> tuple[bytes, bytes]:
-        """What stands around an id of this length in the headers of *pool*'s calls."""
+    def _pack(self, flight: Flight) -> tuple[bytes, bytes]:
+        """What stands around an id of this length in the headers of this pool's calls."""
         for known, size in list(self._packed):
             if known.roster.end is not None:  # replaced: nobody asks for it again
                 del self._packed[known, size]
-        packed = wire.around(m.REQUEST_ID, len(request_id), pool.fixed_headers)
-        self._packed[pool, len(request_id)] = packed
+        pool, size = flight.pool, len(flight.request_id)
+        packed = wire.around(m.REQUEST_ID, size, pool.fixed_headers)
+        self._packed[pool, size] = packed
         return packed
 
     def _on_beat(self) -> None:
@@ -377,9 +297,3 @@ class Lean:
             self._landed(flight, None)
         if self._in_air:
             self._beat = self._loop.call_later(BEAT_S, self._on_beat)
-
-
-def _request(flight: Flight) -> Request:
-    pool = flight.pool
-    headers = {m.REQUEST_ID: flight.request_id, **pool.fixed_headers}
-    return Request(pool, flight.event, headers, flight.request_id, pool.timeout_ns)

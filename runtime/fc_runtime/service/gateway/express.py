@@ -14,7 +14,8 @@ from typing import Final, Protocol
 from urllib.parse import unquote
 
 from fc_runtime.errors import FunctionNotFoundError, OverloadedError, RuntimeClosedError
-from fc_runtime.lean import Flight, Lean
+from fc_runtime.flight import Flight
+from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
 from fc_runtime.service.deployer import Deployer
 from fc_runtime.service.deployment import Deployment

@@ -21,7 +21,8 @@ from fc_runtime.errors import (
     OverloadedError,
     RuntimeClosedError,
 )
-from fc_runtime.lean import Flight, Lean
+from fc_runtime.flight import Flight
+from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
 from fc_runtime.service.deployer import Deployer
 from fc_runtime.service.deployment import Deployment
@@ -164,7 +165,10 @@ class Invoke:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         with_log = wants_log(headers)
         pending = None if self._begin is None or begun.flight else self._begin(scope)
-        event = await read(receive, headers, self._settings, self._settings.max_body_bytes)
+        if begun.flight is not None:  # whoever has gone, it has to be finished
+            event = begun.flight.event
+        else:
+            event = await read(receive, headers, self._settings, self._settings.max_body_bytes)
         if pending is not None and pending.body_sha256 is not None:
             pending.finish(await _sha256(event))
         with self._presence.of(receive) as visit:
