@@ -45,6 +45,14 @@ class ExpressProtocol(GuardedProtocol):
         if self._held is not None:
             self._let_go()
 
+    def on_message_begin(self) -> None:
+        """As uvicorn's; the scope is made when it is known to be wanted (`_let_go`)."""
+        self._in_head = True
+        self._head_bytes = 0
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
     def on_headers_complete(self) -> None:
         cycle = self.cycle
         if (
@@ -60,7 +68,7 @@ class ExpressProtocol(GuardedProtocol):
             self._in_head = False
             self._held = []
         else:
-            super().on_headers_complete()
+            self._go_on()
 
     def on_body(self, body: bytes) -> None:
         if self._held is None:
@@ -94,9 +102,17 @@ class ExpressProtocol(GuardedProtocol):
     def _let_go(self) -> None:
         """What has been held back goes the way of all others."""
         held, self._held = self._held, None
-        super().on_headers_complete()
+        self._go_on()
         for body in held or ():
             super().on_body(body)
+
+    def _go_on(self) -> None:
+        """uvicorn's way, from the end of the head on."""
+        url, expects, headers = self.url, self.expect_100_continue, self.headers
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers  # the scope's, by now
+        super().on_headers_complete()
 
     def check(self, now: float) -> None:
         idle = isinstance(self.cycle, Passage) and self.cycle.response_complete

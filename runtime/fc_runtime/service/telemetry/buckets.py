@@ -1,13 +1,12 @@
 """
-Histograms of invocations, one for each function: two additions and a search for each observation,
-on the loop's thread, where `prometheus_client` takes a lock for each of three. Read from another
-thread, a figure may be one observation ahead of its sum.
+Counted on the hot path, by the loop's thread alone: plain numbers, where `prometheus_client`
+has a lock for each. Read from another thread, a figure may be one observation ahead of its sum.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 
@@ -61,3 +60,31 @@ class Histograms(Collector):
 
     def _family(self) -> HistogramMetricFamily:
         return HistogramMetricFamily(self._name, self._text, labels=["function"])
+
+
+class Tally(Collector):
+    """A counter with labels that are all known from the start: ``counts`` by their values."""
+
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        labels: tuple[str, str],
+        values: Iterable[tuple[str, str]],
+    ) -> None:
+        self._name = name
+        self._text = text
+        self._labels: Sequence[str] = labels
+        self.counts = dict.fromkeys(values, 0)
+
+    def describe(self) -> Iterable[Metric]:
+        return [self._family()]
+
+    def collect(self) -> Iterable[Metric]:
+        family = self._family()
+        for values, count in self.counts.items():
+            family.add_metric(values, count)
+        return [family]
+
+    def _family(self) -> CounterMetricFamily:
+        return CounterMetricFamily(self._name, self._text, labels=self._labels)
