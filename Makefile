@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt lint types imports fast soak bench bench-quick fuzz clean
+.PHONY: help demo test check fmt lint types imports fast soak load bench bench-quick fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -63,6 +63,9 @@ fast: $(VENV)/dev.stamp
 
 soak: $(VENV)/dev.stamp ## random kills, then SOAK_SECONDS (600) of handlers that misbehave; minutes
 	$(BIN)/python -m pytest -m soak -s -o faulthandler_timeout=0 tests/soak
+
+load: $(VENV)/dev.stamp ## 10,000 requests on a daemon, every tenth misbehaving, or LOAD_REQUESTS=…
+	LOAD_REQUESTS=$${LOAD_REQUESTS:-10000} $(BIN)/python -m pytest -s -q -o faulthandler_timeout=0 tests/service/load
 
 fuzz: $(VENV)/dev.stamp ## what a worker may say, guided by coverage; a minute, or FUZZ_SECONDS=…
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || { \

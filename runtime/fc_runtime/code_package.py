@@ -2,7 +2,7 @@
 Code given as a .zip: looked at without unpacking, and unpacked without trusting it.
 
 Refused: absolute paths, ``..``, links, device nodes, duplicate names, and more bytes or entries
-than FC takes (spec 12: 500 MB).
+than FC takes (spec 12: 500 MB), or more folders than anybody has.
 """
 
 import errno
@@ -18,7 +18,8 @@ from typing import Final
 from fc_runtime.errors import InvalidFunctionError, OverloadedError
 
 MAX_UNPACKED_BYTES: Final = 500 * 1000 * 1000
-MAX_ENTRIES: Final = 100_000
+MAX_ENTRIES: Final = 100_000  # and folders that they lie in
+MAX_DEPTH: Final = 128  # folders in one another
 # Damaged, encrypted, compressed in a way we lack, or a file where a folder should be.
 _NOT_UNPACKABLE: Final = (
     zipfile.BadZipFile,
@@ -101,6 +102,7 @@ def _checked_entries(path: Path) -> list[zipfile.ZipInfo]:
             "code", str(path), f"unpacks to more than {MAX_UNPACKED_BYTES} bytes"
         )
     seen: set[str] = set()
+    folders: set[str] = set()
     for entry in entries:
         name = PurePosixPath(entry.filename)
         kind = stat.S_IFMT(entry.external_attr >> 16)
@@ -117,4 +119,12 @@ def _checked_entries(path: Path) -> list[zipfile.ZipInfo]:
         if str(name) in seen and not entry.is_dir():
             raise InvalidFunctionError("code", str(path), f"{entry.filename!r} is in it twice")
         seen.add(str(name))
+        if len(name.parts) > MAX_DEPTH:
+            raise InvalidFunctionError("code", str(path), f"more than {MAX_DEPTH} folders deep")
+        for parent in map(str, name.parents):
+            if parent in folders:
+                break
+            folders.add(parent)
+        if len(folders) > MAX_ENTRIES:
+            raise InvalidFunctionError("code", str(path), f"more than {MAX_ENTRIES} folders")
     return entries

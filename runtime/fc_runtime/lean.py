@@ -138,6 +138,14 @@ class Lean:
         self._give_back(flight)
         flight.pool.abandon(instance)
 
+    def instances(self, name: str) -> list[Instance]:
+        """
+        All of a function, those that come up or go included. Any thread.
+
+        Raises FunctionNotFoundError, RuntimeClosedError.
+        """
+        return self._core.pool(name).roster.live_instances()
+
     def close(self) -> None:
         """No call may be under way."""
         if self._beat is not None:

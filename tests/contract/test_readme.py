@@ -33,8 +33,9 @@ def test_the_library_example_runs(name: str) -> None:
 @pytest.mark.skipif(REFUSED is not None, reason=f"nobody can be strict here: {REFUSED}")
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
 def test_the_strict_function_can_be_registered(name: str) -> None:
-    """The second is a call that there is, with options that there are."""
-    call = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)[1]
+    """It is a call that there is, with options that there are."""
+    found = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
+    (call,) = [program for program in found if 'sandbox="strict"' in program]
     with Runtime() as runtime:
         exec(call.replace("their/code", str(ROOT / "examples/json_event")), {"runtime": runtime})
 

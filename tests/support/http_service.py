@@ -14,7 +14,7 @@ from fc_runtime import AsyncRuntime
 from fc_runtime.service.account import Account
 from fc_runtime.service.app import build
 from fc_runtime.service.auth import AccessKeys, Authenticator
-from fc_runtime.service.gateway.http_front import http_triggers
+from fc_runtime.service.http_front import http_triggers
 from fc_runtime.service.packages import Packages
 from fc_runtime.service.settings import Settings
 from fc_runtime.service.store import Store

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,14 +45,26 @@ def refused(home: Path, *arguments: object, **more: str) -> tuple[int, str]:
 
 
 class Served:
-    """A daemon at work. ``url`` is the line that it said; leaving ends it, at once."""
+    """
+    A daemon at work. ``url`` is the line that it said; leaving ends it, at once.
 
-    def __init__(self, home: Path, *arguments: object, cwd: Path | None = None, **more: str):
+    Args:
+        under: a command that becomes the daemon, in surroundings of its own making.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *arguments: object,
+        cwd: Path | None = None,
+        under: Sequence[str] = (),
+        **more: str,
+    ):
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
         self.process = subprocess.Popen(
-            [*SERVE, "--port", "0", *map(str, arguments)],
+            [*under, *SERVE, "--port", "0", *map(str, arguments)],
             env=environment(home, **more),
             cwd=home if cwd is None else cwd,
             stdin=subprocess.DEVNULL,

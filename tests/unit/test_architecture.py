@@ -51,11 +51,15 @@ LONGER = {  # up to so many lines, and why they are not two files
 SHARED = {"wire", "messages", "tree"}  # of fc_worker, for both sides
 LIBRARIES = {"msgpack", "psutil", "structlog"}
 CLI_LIBRARIES = {"typer", "rich", "click"}
-SERVICE_LIBRARIES = {  # of the extra `serve`, and of `otel` and `aliyun`
+SERVICE_LIBRARIES = {  # of the extra `serve`
     *("starlette", "uvicorn", "uvloop", "httptools", "sqlalchemy", "yaml", "watchfiles"),
-    *("prometheus_client", "jwt", "fastcrc", "opentelemetry", "alibabacloud_credentials"),
+    *("prometheus_client", "jwt", "fastcrc"),
 }
-EXTRA_LIBRARIES = {"isolation/seccomp.py": {"pyseccomp"}}  # of an extra, and in one file only
+EXTRA_LIBRARIES = {  # of an extra of its own, and in one file only
+    "isolation/seccomp.py": {"pyseccomp"},
+    "service/identity.py": {"alibabacloud_credentials"},
+    "service/telemetry/tracing.py": {"opentelemetry"},
+}
 
 
 def parsed(path: Path) -> ast.Module:
@@ -156,6 +160,16 @@ def test_the_runtime_sees_little_of_the_worker(path: Path) -> None:
     seen = {name.split(".")[1] for name, _ in imports(path) if name.startswith("fc_worker.")}
 
     assert seen <= SHARED
+
+
+def test_extras_are_for_who_asks() -> None:
+    """Neither the daemon nor a custom runtime loads the library of an extra it may be without."""
+    program = "import sys, fc_runtime.cli.serving, fc_runtime.service.custom; print(*sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True, timeout=60
+    )
+
+    assert set().union(*EXTRA_LIBRARIES.values()).isdisjoint(told.stdout.split())
 
 
 @each_runtime_file

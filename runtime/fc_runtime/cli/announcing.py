@@ -36,8 +36,15 @@ class Keys:
     file: Path | None
 
 
-def announce(account: Account, keys: Keys | None, *, manifest: Path | None) -> None:
-    """To standard error. Blocks for a moment: it reads the account."""
+def announce(
+    account: Account, keys: Keys | None, *, manifest: Path | None, is_strict: bool
+) -> None:
+    """
+    To standard error. Blocks for a moment: it reads the account.
+
+    Args:
+        is_strict: the sandbox of functions keeps the file with the keys from them.
+    """
     functions = account.functions()
     if manifest is not None:
         output.say(f"from {manifest}", "dim")
@@ -56,6 +63,8 @@ def announce(account: Account, keys: Keys | None, *, manifest: Path | None) -> N
         output.say("no authentication: whoever reaches this address may do anything", "yellow")
     elif keys.file is not None:
         output.say(f"access key, as id:secret: {keys.file}", "dim")
+        if not is_strict:
+            output.say("functions can read it: for those not trusted, --sandbox strict", "dim")
     if functions:
         output.say(_to_paste(account, functions[0], keys))
 

@@ -6,12 +6,14 @@ loaded when it is needed: no other command pays for a server.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer
 
-from fc_runtime.cli import logs, options, output, serve_options as these, stopping
+from fc_runtime.cli import logs, options, output, serve_options as these, sources, stopping
+from fc_runtime.cli.asked import Asked, OneFunction
 from fc_runtime.cli.exits import Exit
 from fc_runtime.errors import InvalidFunctionError
 from fc_runtime.pool.events import Log
@@ -41,6 +43,7 @@ def serve(
     template: these.Template = None,
     watch: these.Watch = False,
     custom_runtime: these.CustomRuntime = False,
+    http: these.Http = None,
     code: these.Code = None,
     handler: these.Handler = None,
     name: these.Name = None,
@@ -48,11 +51,11 @@ def serve(
     timeout: these.Timeout = None,
     memory: these.Memory = None,
     env: these.Env = None,
-    host: these.Host = "127.0.0.1",
-    port: these.Port = 9000,
+    host: these.Host = None,
+    port: these.Port = None,
     data_dir: these.DataDir = None,
-    account_id: these.AccountId = "123456789012",
-    region: these.Region = "local",
+    account_id: these.AccountId = None,
+    region: these.Region = None,
     access_keys: these.AccessKeys = None,
     no_auth: these.NoAuth = False,
     force: these.Force = False,
@@ -78,11 +81,42 @@ def serve(
     log = logs.logger(logs.level_of(log_level, verbose), log_format)
     try:
         if custom_runtime:
-            ended = _custom_runtime(code, handler, initializer, isolation, log)
+            _refuse(
+                "is not for --custom-runtime, which serves the one function that the platform or "
+                "--code names",
+                ("FOLDER", folder),
+                ("--template", template),
+                ("--watch", watch),
+                ("--data-dir", data_dir),
+                ("--access-keys", access_keys),
+                ("--local-code", local_code),
+                ("--role-credentials", role_credentials),
+            )
+            ended = _custom_runtime(
+                env,
+                isolation=isolation,
+                max_queue=max_queue,
+                log=log,
+                host=host,
+                port=port,
+                code=None if code is None else str(code),
+                name=name,
+                handler=handler,
+                initializer=initializer,
+                timeout=timeout,
+                memory_mb=memory,
+                http=http,
+                concurrency=max_instances,
+                grace=grace,
+                sandbox=sandbox,
+                region=region,
+                account_id=account_id,
+            )
         else:
+            _refuse("is for --custom-runtime: elsewhere the trigger says it", ("--http", http))
             from fc_runtime.cli import serving  # noqa: PLC0415 (a web server, a database)
 
-            asked = these.Asked(
+            asked = Asked(
                 one=_one(
                     code=code,
                     handler=handler,
@@ -95,11 +129,11 @@ def serve(
                 folder=folder,
                 template=template,
                 watch=watch,
-                host=host,
-                port=port,
+                host=these.HOST if host is None else host,
+                port=these.PORT if port is None else port,
                 data_dir=data_dir,
-                account_id=account_id,
-                region=region,
+                account_id=account_id or these.ACCOUNT_ID,
+                region=region or these.REGION,
                 access_keys=access_keys,
                 auth=not no_auth,
                 local_code=local_code,
@@ -121,7 +155,7 @@ def serve(
             raise
         ended = _fail(
             Exit.USAGE,
-            f"fc-runtime serve needs the package {error.name}, which is not installed; "
+            f"fc-runtime serve needs the package {error.name or error}, which is not installed; "
             "install it with: pip install 'fc-runtime[serve]'",
         )
     raise typer.Exit(ended)
@@ -136,9 +170,9 @@ def _one(
     timeout: int | None,
     memory: int | None,
     env: list[str] | None,
-) -> these.OneFunction | None:
+) -> OneFunction | None:
     if code is not None:
-        return these.OneFunction(
+        return OneFunction(
             code=code,
             handler=handler,
             name=name,
@@ -147,22 +181,25 @@ def _one(
             memory=memory,
             env=env or [],
         )
-    for option, value in (
+    _refuse(
+        "is for the one function of --code; of a project, its manifest says it",
         ("--handler", handler),
         ("--name", name),
         ("--initializer", initializer),
         ("--timeout", timeout),
         ("--memory", memory),
         ("--env", env),
-    ):
-        if value:
-            raise UsageError(
-                f"{option} is for the one function of --code; of a project, its manifest says it"
-            )
+    )
     return None
 
 
-def _check_together(asked: these.Asked, *, force: bool) -> None:
+def _refuse(why: str, *options: tuple[str, object]) -> None:
+    for option, value in options:
+        if value:
+            raise UsageError(f"{option} {why}")
+
+
+def _check_together(asked: Asked, *, force: bool) -> None:
     from fc_runtime.service.listening import is_loopback  # noqa: PLC0415 (of the service)
 
     if asked.one is not None and (asked.folder or asked.template):
@@ -178,23 +215,21 @@ def _check_together(asked: these.Asked, *, force: bool) -> None:
 
 
 def _custom_runtime(
-    code: Path | None, handler: str | None, initializer: str | None, isolation: str, log: Log | None
+    env: list[str] | None, *, isolation: str, max_queue: int, log: Log | None, **given: Any
 ) -> int:
-    """What is not given here, the platform's environment says."""
+    """What is not *given* (None), the platform's environment says."""
     from fc_runtime.service.custom.run import run_custom  # noqa: PLC0415 (a web server)
     from fc_runtime.service.custom.settings import CustomSettings  # noqa: PLC0415
 
     try:
-        settings = CustomSettings.from_environment(
-            os.environ,
-            code=None if code is None else str(code),
-            handler=handler,
-            initializer=initializer,
-        )
-    except InvalidFunctionError as error:
+        settings = CustomSettings.from_environment(os.environ, **given)
+        if env:
+            more = {**settings.environment, **sources.environment(env)}
+            settings = replace(settings, environment=more)
+    except (InvalidFunctionError, sources.SourceError) as error:
         raise UsageError(str(error)) from error
     stopping.hold()
-    return run_custom(settings, isolation=isolation, log=log)
+    return run_custom(settings, isolation=isolation, max_queue=max_queue, log=log)
 
 
 def _fail(code: Exit, message: str) -> Exit:

@@ -1,6 +1,5 @@
 """The options of ``fc-runtime serve``, as typer wants them: type, words, and panel of the help."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -12,6 +11,12 @@ _WHERE: Final = "Where"
 _WHO: Final = "Who may call"
 _BOUNDS: Final = "Limits"
 _SHOWN: Final = "What is shown"
+
+# What the platform's environment may say instead, to a custom runtime, is None where it is asked.
+HOST: Final = "127.0.0.1"
+PORT: Final = 9000
+ACCOUNT_ID: Final = "123456789012"
+REGION: Final = "local"
 
 Folder: TypeAlias = Annotated[
     Path | None,
@@ -43,6 +48,16 @@ CustomRuntime: TypeAlias = Annotated[
     typer.Option(
         "--custom-runtime",
         help="Be the HTTP server of an FC custom runtime instead; see docs/custom-runtime.md.",
+        rich_help_panel=_WHAT,
+    ),
+]
+
+Http: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STYLE",
+        show_default="auto",
+        help="How the handler of a custom runtime takes HTTP requests: wsgi, event or auto.",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -111,12 +126,24 @@ Env: TypeAlias = Annotated[
 ]
 
 Host: TypeAlias = Annotated[
-    str,
-    typer.Option(metavar="ADDRESS", help="To listen on.", rich_help_panel=_WHERE),
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        show_default=HOST,
+        help="To listen on; a custom runtime listens on 0.0.0.0.",
+        rich_help_panel=_WHERE,
+    ),
 ]
 Port: TypeAlias = Annotated[
-    int,
-    typer.Option(min=0, max=65535, metavar="N", help="0 takes a free one.", rich_help_panel=_WHERE),
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        metavar="N",
+        show_default=str(PORT),
+        help="0 takes a free one.",
+        rich_help_panel=_WHERE,
+    ),
 ]
 DataDir: TypeAlias = Annotated[
     Path | None,
@@ -129,11 +156,22 @@ DataDir: TypeAlias = Annotated[
     ),
 ]
 AccountId: TypeAlias = Annotated[
-    str,
-    typer.Option(metavar="DIGITS", help="In ARNs and context.account_id.", rich_help_panel=_WHERE),
+    str | None,
+    typer.Option(
+        metavar="DIGITS",
+        show_default=ACCOUNT_ID,
+        help="In ARNs and context.account_id.",
+        rich_help_panel=_WHERE,
+    ),
 ]
 Region: TypeAlias = Annotated[
-    str, typer.Option(metavar="TEXT", help="In ARNs and context.region.", rich_help_panel=_WHERE)
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        show_default=REGION,
+        help="In ARNs and context.region.",
+        rich_help_panel=_WHERE,
+    ),
 ]
 
 AccessKeys: TypeAlias = Annotated[
@@ -222,42 +260,3 @@ FunctionLog: TypeAlias = Annotated[
     bool,
     typer.Option(help="What functions write, between FC's own lines.", rich_help_panel=_SHOWN),
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneFunction:
-    """What ``--code`` and its like ask for; None where nothing was said."""
-
-    code: Path
-    handler: str | None
-    name: str | None
-    initializer: str | None
-    timeout: int | None
-    memory: int | None
-    env: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The whole command line, checked as far as options go together."""
-
-    one: OneFunction | None
-    folder: Path | None
-    template: Path | None
-    watch: bool
-    host: str
-    port: int
-    data_dir: Path | None
-    account_id: str
-    region: str
-    access_keys: Path | None
-    auth: bool
-    local_code: bool
-    role_credentials: Path | None
-    max_instances: int
-    max_queue: int
-    grace_s: float
-    isolation: str
-    sandbox: str
-    access_log: bool
-    function_log: bool

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from fc_runtime.aio import AsyncRuntime
 from fc_runtime.cli import announcing, output, sources
+from fc_runtime.cli.asked import Asked, OneFunction
 from fc_runtime.cli.exits import Exit
-from fc_runtime.cli.serve_options import Asked, OneFunction
 from fc_runtime.errors import InvalidFunctionError
 from fc_runtime.function import SANDBOXES, Function
 from fc_runtime.outcome import Result
@@ -27,14 +27,15 @@ from fc_runtime.service.applying import apply
 from fc_runtime.service.assembly import Assembly
 from fc_runtime.service.auth import AccessKeys, Authenticator
 from fc_runtime.service.auth.keys import ENVIRONMENT_NAME
+from fc_runtime.service.database import StoreError
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.gateway.tail import framed
+from fc_runtime.service.guarded import limits_of_this_process
 from fc_runtime.service.home import Home, HomeError
 from fc_runtime.service.identity import RoleCredentials
 from fc_runtime.service.listening import ListenError
 from fc_runtime.service.manifest import FunctionPlan, Manifest, ManifestError
 from fc_runtime.service.settings import Settings
-from fc_runtime.service.store import StoreError
 from fc_runtime.service.watching import Watcher
 
 _ENDS: Final = {daemon.Ended.DRAINED: Exit.RETURNED, daemon.Ended.AT_ONCE: Exit.INTERRUPTED}
@@ -86,6 +87,7 @@ def _serve(asked: Asked, log: Log | None) -> Exit:
             authenticator=Authenticator(
                 None if keys is None else keys.keys, account=asked.account_id
             ),
+            host=asked.host,
             local_code=asked.local_code,
             access_log=asked.access_log,
             heard=_heard if asked.function_log else None,
@@ -151,12 +153,18 @@ class Serving:
             ready=self._announce,
             reload=self._reload,
             beside=self._watch if self._asked.watch else None,
+            limits=limits_of_this_process(),
         ).run()
 
     def _announce(self) -> None:
         account = self._assembly.account
         output.result(f"{account.base_url}\n".encode())
-        announcing.announce(account, self._keys, manifest=self._project.file)
+        announcing.announce(
+            account,
+            self._keys,
+            manifest=self._project.file,
+            is_strict=self._asked.sandbox == "strict",
+        )
 
     async def _reload(self) -> None:
         """A manifest that cannot be used changes nothing."""
@@ -274,7 +282,14 @@ def _check_word(name: str, value: str, words: Sequence[str]) -> None:
 
 
 def _heard(deployment: Deployment, result: Result) -> None:
-    output.tell(framed(result, initializes=deployment.initializes, memory_mb=deployment.memory_mb))
+    output.tell(
+        framed(
+            result,
+            initializes=deployment.initializes,
+            memory_mb=deployment.memory_mb,
+            init_log_bytes=result.init_log_bytes,
+        )
+    )
 
 
 def _fail(code: Exit, message: str) -> Exit:

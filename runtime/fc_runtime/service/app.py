@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Final
 
 import structlog
@@ -24,10 +25,11 @@ from fc_runtime.service.deployer import Deployer
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.errors import ApiError
 from fc_runtime.service.gateway import paths, replies
-from fc_runtime.service.gateway.bodies import Message, Receive, Scope, Send, read
+from fc_runtime.service.gateway.bodies import Message, Receive, Room, Scope, Send, read
 from fc_runtime.service.gateway.express import Express
 from fc_runtime.service.gateway.invoke import Begin, Invoke, Watcher
 from fc_runtime.service.gateway.presence import Presence
+from fc_runtime.service.instances import Instances
 from fc_runtime.service.plans import Holder
 from fc_runtime.service.settings import Settings
 
@@ -85,9 +87,10 @@ class App:
         self._answer: Asgi = self._request
         self._rest: Asgi = self._api
         self._routed: Asgi = self._api
-        self._lean: Lean | None = None
+        self.lean: Lean | None = None
         self.presence: Presence | None = None
         self.express: Express | None = None  # for a server that can do without ASGI
+        self._room = Room(settings.max_held_bytes)
         self._settling: set[asyncio.Task[None]] = set()
 
     @property
@@ -96,11 +99,13 @@ class App:
 
     async def start(self) -> None:
         """On the loop that will serve. What is to be kept warm is started in the background."""
-        self._lean = Lean(self.runtime)
-        self.presence = Presence()
+        self.lean = Lean(self.runtime)
+        self.presence = Presence(self._room)
+        instances = Instances(self.deployer, self.lean)
+        self.account.instances, self.account.provisioned = instances.listed, instances.count
         self._invoke = Invoke(
             self.deployer,
-            self._lean,
+            self.lean,
             self.presence,
             self.settings,
             begin=self._begin,
@@ -108,7 +113,7 @@ class App:
             heard=self._heard,
         )
         if self._around is None:  # which wants to see every request
-            self.express = Express(self._invoke, self.deployer, self._lean, self.presence)
+            self.express = Express(self._invoke, self.deployer, self.lean, self.presence)
         self._routed = Starlette(routes=list(self._routes(self)))
         self._rest = self._api if self._before is None else self._before(self)(self._api)
         self._answer = self._request if self._around is None else self._around(self._request)
@@ -122,23 +127,25 @@ class App:
 
     async def stop(self, grace: float = 0.0) -> None:
         """
-        Refuse new invocations, wait for those under way, at most *grace* seconds, and end
-        whatever is left.
+        Refuse new invocations, wait for those under way, and for hooks that run before the end, at
+        most *grace* seconds, and end whatever is left. May be called again meanwhile: the one in
+        more of a hurry wins.
         """
-        if self._invoke is None or self._lean is None or self.presence is None:
+        if self._invoke is None or self.lean is None or self.presence is None:
             return
         self._invoke.draining = True
+        until = monotonic() + grace
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self.presence.until_empty()
         for task in list(self._settling):
             task.cancel()
         await asyncio.gather(*self._settling, return_exceptions=True)
-        await self.runtime.close(drain=0.0)
+        await self.runtime.close(drain=max(0.0, until - monotonic()))
         with suppress(TimeoutError):
             async with asyncio.timeout(1.0):  # those whose instances have been ended answer
                 await self.presence.until_empty()
-        self._lean.close()
+        self.lean.close()
         self._invoke = self.express = None
 
     # -- requests ------------------------------------------------------------------------------
@@ -178,7 +185,7 @@ class App:
             pending = self._begin(scope) if self._begin is not None else None
             if pending is None or pending.body_sha256 is None:
                 return receive
-            body = await read(receive, scope["headers"], self.settings, SIGNED_BYTES)
+            body = await read(receive, scope["headers"], self.settings, SIGNED_BYTES, self._room)
             digest = await asyncio.to_thread(lambda: hashlib.sha256(body).hexdigest())
             pending.finish(digest)
         except ApiError as error:

@@ -82,6 +82,11 @@ def _put_service(account: Account, plan: ServicePlan) -> None:
 
 def _put_function(account: Account, plan: FunctionPlan) -> None:
     document = {**plan.document, "code": _code(account, plan.path)}
+    if "layers" in document:
+        document["layers"] = [
+            account.layer_of_folder(Path(layer)) if layer.startswith("/") else layer
+            for layer in document["layers"]
+        ]
     if _has(account, "function", plan.service, plan.name):
         cleared = _CLEARED_IN_FC2 if plan.service else _CLEARED
         account.update_function(plan.service, plan.name, {**cleared, **document})

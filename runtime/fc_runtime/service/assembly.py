@@ -13,11 +13,13 @@ from fc_runtime.service.account import Account
 from fc_runtime.service.api import management_routes
 from fc_runtime.service.app import App, Asgi
 from fc_runtime.service.auth import Authenticator, Pending, Request
+from fc_runtime.service.auth.pages import programs_only
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.gateway.bodies import Scope
-from fc_runtime.service.gateway.http_front import http_triggers
 from fc_runtime.service.home import Home
+from fc_runtime.service.http_front import http_triggers
 from fc_runtime.service.identity import RoleCredentials
+from fc_runtime.service.listening import is_loopback
 from fc_runtime.service.packages import Packages
 from fc_runtime.service.settings import Settings
 from fc_runtime.service.store import Store
@@ -34,6 +36,7 @@ class Assembly:
         runtime: closed with the app.
         credentials: for the roles of functions.
         authenticator: for the API, and for triggers that are signed.
+        host: what the daemon listens on, as it was said; what it is to be known by without keys.
         local_code: may the API name a folder of this machine as code?
         heard: what a function wrote, of each call that wrote anything or failed.
     Raises: StoreError.
@@ -47,6 +50,7 @@ class Assembly:
         runtime: AsyncRuntime,
         credentials: RoleCredentials,
         authenticator: Authenticator,
+        host: str,
         local_code: bool,
         access_log: bool,
         heard: Callable[[Deployment, Result], None] | None,
@@ -61,11 +65,12 @@ class Assembly:
             region=settings.region,
             local_code=local_code,
         )
+        self.account.sweep()  # nobody can change anything yet
         self.telemetry = Telemetry(runtime.stats)
         self._tracing: Tracing | None = tracing_of(os.environ)
         if self._tracing is not None:
             self._closing.callback(self._tracing.close)
-        begins = None if authenticator.is_off else _begin(authenticator)
+        begins = _let_in(host) if authenticator.is_off else _begin(authenticator)
         wrapped = access_log or self._tracing is not None
         self.app: App = apps.build(
             settings,
@@ -117,5 +122,15 @@ def _begin(authenticator: Authenticator) -> Callable[[Scope], Pending]:
         return authenticator.begin(
             Request(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
         )
+
+    return begin
+
+
+def _let_in(host: str) -> Callable[[Scope], None]:
+    """Everybody but web pages."""
+    check = programs_only(host, is_loopback=is_loopback(host))
+
+    def begin(scope: Scope) -> None:
+        check(scope["headers"])
 
     return begin

@@ -43,6 +43,8 @@ class App(Protocol):
 
 
 class Ended(Enum):
+    """How a life came to its end; exit codes are the command line's business."""
+
     DRAINED = "drained"
     AT_ONCE = "at once"  # by a second Ctrl-C
 
@@ -83,6 +85,7 @@ class Daemon:
         self._background: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Ended:
+        """Until told to stop, and all has ended. Raises what `App.start` raises."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
@@ -99,8 +102,7 @@ class Daemon:
                 server.end_tasks()
                 await serving
         finally:
-            left = self._grace_s - (monotonic() - self._stopping_since)
-            await self._app.stop(0.0 if self._at_once.is_set() else max(0.0, left))
+            await self._end()
             for task in list(self._background):
                 task.cancel()
             await asyncio.gather(*self._background, return_exceptions=True)
@@ -144,6 +146,19 @@ class Daemon:
                 requests=len(server.server_state.tasks),
                 cause="interrupted" if self._at_once.is_set() else "grace_over",
             )
+
+    async def _end(self) -> None:
+        """What instances do before they end may take the rest of the grace."""
+        left = self._grace_s - (monotonic() - self._stopping_since)
+        ending = asyncio.ensure_future(self._app.stop(max(0.0, left)))
+        at_once = asyncio.ensure_future(self._at_once.wait())
+        try:
+            await asyncio.wait({at_once, ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            at_once.cancel()
+        if not ending.done():
+            await self._app.stop(0.0)
+        await ending
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)

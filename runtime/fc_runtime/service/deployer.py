@@ -94,7 +94,8 @@ class Deployer:
         What serves that qualifier (None for LATEST), ready to be invoked by its ``key``; or with
         a ``load_error``. FC3: *service* is empty.
 
-        Raises ApiError: 404; 429 for one that is to have no instances; 501 for a runtime that is
+        Raises ApiError: 404; 403 for one that is switched off; 429 for one that is to have no
+        instances; 501 for a runtime that is
         not run here; 400 for what this machine cannot do.
         """
         known = self.known(service, function, qualifier)
@@ -123,7 +124,7 @@ class Deployer:
         """
         async with self._settling:
             revision = self._account.revision
-            wanted, present = await asyncio.to_thread(self._plans.all, self._keys())
+            wanted, present = await asyncio.to_thread(self._plans.all, self.deployed())
             for key in [key for key, (known, _) in self._deployed.items() if known <= revision]:
                 if key not in present:
                     await self._remove(key, revision)
@@ -158,6 +159,13 @@ class Deployer:
     # -- the parts -----------------------------------------------------------------------------
 
     async def _deployed_by(self, plan: Plan, revision: int) -> Deployment:
+        if plan.disabled is not None:
+            why = f": {plan.disabled}" if plan.disabled else ""
+            raise ApiError(
+                403,
+                "InvocationDisabled",
+                f"invocations of function '{plan.target.function}' are switched off{why}",
+            )
         if plan.throttled:
             raise ApiError(
                 429,
@@ -181,8 +189,9 @@ class Deployer:
             self._deployed[key] = (revision, made)
             return made
 
-    def _keys(self) -> dict[str, Target]:
-        return {key: made.target for key, (_, made) in self._deployed.items()}
+    def deployed(self) -> dict[str, Target]:
+        """All that has been registered, by key. Any thread."""
+        return {key: made.target for key, (_, made) in list(self._deployed.items())}
 
     async def _remove(self, key: str, revision: int) -> None:
         async with self._locks.setdefault(key, asyncio.Lock()):

@@ -14,10 +14,16 @@ from fc_runtime.errors import InvalidFunctionError
 from fc_runtime.function import Function
 from fc_runtime.service.account.targets import Target
 from fc_runtime.service.errors import ApiError, not_implemented
-from fc_runtime.service.gateway.load_errors import load_error
-from fc_runtime.service.gateway.replies import fixed_headers
+from fc_runtime.service.load_errors import load_error
 from fc_runtime.service.settings import Settings
 
+EXPOSED: Final = (
+    b"Access-Control-Expose-Headers",
+    (
+        b"Date,x-fc-request-id,x-fc-error-type,x-fc-code-checksum,x-fc-invocation-duration,"
+        b"x-fc-max-memory-usage,x-fc-log-result,x-fc-invocation-code-version,x-fc-instance-id"
+    ),
+)
 DEFAULT_MEMORY_MB: Final = {True: 512, False: 128}  # by: is it FC3's
 DEFAULT_TIMEOUT_S: Final = 3
 
@@ -54,7 +60,7 @@ class Deployment:
         self.memory_mb = memory_mb(target)
         self.initializes = _hook(document, "initializer") is not None
         self.shown_memory = (0, b"0.00")
-        self.fixed_headers = fixed_headers(
+        self.fixed_headers = _fixed_headers(
             str((document.get("code") or {}).get("checksum") or ""),
             target.version_id if target.service else None,
         )
@@ -148,3 +154,17 @@ def _hook(document: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     """One of ``instanceLifecycleConfig``, if it names a handler."""
     hook = (document.get("instanceLifecycleConfig") or {}).get(name)
     return hook if isinstance(hook, Mapping) and hook.get("handler") else None
+
+
+def _fixed_headers(checksum: str, version: str | None) -> tuple[tuple[bytes, bytes], ...]:
+    """
+    Args:
+        checksum: of the code; empty for a folder on this machine, which has none.
+        version: of the service, with FC2; None with FC3.
+    """
+    fixed: list[tuple[bytes, bytes]] = [EXPOSED]
+    if checksum:
+        fixed.append((b"X-Fc-Code-Checksum", checksum.encode()))
+    if version is not None:
+        fixed.append((b"X-Fc-Invocation-Service-Version", version.encode()))
+    return tuple(fixed)

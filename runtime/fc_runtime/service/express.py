@@ -48,6 +48,7 @@ class ExpressProtocol(GuardedProtocol):
     def on_message_begin(self) -> None:
         """As uvicorn's; the scope is made when it is known to be wanted (`_let_go`)."""
         self._in_head = True
+        self._in_body = False
         self._head_bytes = 0
         self.url = b""
         self.expect_100_continue = False
@@ -59,6 +60,7 @@ class ExpressProtocol(GuardedProtocol):
             (ENDING in self.url)
             and (cycle is None or cycle.response_complete)
             and len(self.headers) <= self.limits.headers
+            and sum(name == b"host" for name, _ in self.headers) <= 1
             and not (self._refused or self.expect_100_continue or self.flow.write_paused)
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 
 def ready() -> None:
+    """Requests are taken; or a reload has come to its end, well or not."""
     tell("READY=1")
 
 
@@ -20,6 +21,7 @@ def reloading() -> None:
 
 
 def stopping() -> None:
+    """No more are taken."""
     tell("STOPPING=1")
 
 

@@ -22,7 +22,8 @@ from typing import Final
 from fastcrc import crc64
 
 from fc_runtime import code_package
-from fc_runtime.errors import InvalidFunctionError
+from fc_runtime.errors import InvalidFunctionError, OverloadedError
+from fc_runtime.service.database import StoreError
 from fc_runtime.service.errors import ApiError, invalid
 
 MAX_ZIP_BYTES: Final = 100 * 1000 * 1000  # of a zip in a request (spec 12)
@@ -44,9 +45,15 @@ class Package:
 
 
 class Packages:
+    """Raises StoreError if *folder* cannot be had."""
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)  # one that was there already, too
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
         for left in folder.glob(f"{UNFINISHED}*"):  # by one that was killed
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
@@ -70,14 +77,24 @@ class Packages:
         Keep *content*, which must be a zip that may be unpacked, and unpack it.
 
         Blocks for as long as that takes. Raises ApiError 400 for one that is no zip, too large, or
-        has entries outside the folder, links or special files.
+        has entries outside the folder, links or special files; 503 if it cannot be kept.
         """
         if len(content) > MAX_ZIP_BYTES:
             raise _too_large()
         package = Package(hashlib.sha256(content).hexdigest(), str(crc64.xz(content)), len(content))
         if self.folder(package.digest).is_dir():
             return package
-        zip_file = self.zip(package.digest)
+        try:
+            self._keep(package.digest, content)
+        except (OSError, OverloadedError) as error:  # nothing is wrong with the zip
+            why = error.strerror if isinstance(error, OSError) else "no room to unpack it"
+            raise ApiError(
+                503, "ServiceUnavailable", f"the code cannot be kept in the data folder: {why}"
+            ) from error
+        return package
+
+    def _keep(self, digest: str, content: bytes) -> None:
+        zip_file = self.zip(digest)
         unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self._folder))
         try:
             written = unfinished / "code.zip"
@@ -90,10 +107,9 @@ class Packages:
             except InvalidFunctionError as error:
                 raise invalid(f"code.zipFile: {error.mend}") from error
             written.replace(zip_file)
-            _rename_folder(unfinished / "code", self.folder(package.digest))
+            _rename_folder(unfinished / "code", self.folder(digest))
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-        return package
 
     def folder(self, digest: str) -> Path:
         """Its content. Nothing may be written there."""

@@ -3,11 +3,11 @@ What is to be registered for a name, as the account says now: which versions, wi
 instances. Reads the account, so all of it blocks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from fc_runtime.service.account.ledger import Page, function_scope
+from fc_runtime.service.account.ledger import RESTRICTION, Page, function_scope
 from fc_runtime.service.account.targets import Target
 from fc_runtime.service.deployment import key_of
 from fc_runtime.service.errors import ApiError
@@ -21,9 +21,14 @@ KEEPING_WARM: Final = (PROVISION, "scaling")
 
 
 class Holder(Protocol):
-    """Of the account, what is needed here. All of it but `revision` blocks."""
+    """
+    Of the account, what is needed here. All of it but `revision` blocks. ``instances`` and
+    ``provisioned`` it is told, see `Configs`.
+    """
 
     packages: Packages
+    instances: Callable[[str, str, str], list[dict[str, Any]]] | None
+    provisioned: Callable[[str, str, str], int] | None
 
     @property
     def revision(self) -> int: ...
@@ -44,6 +49,7 @@ class Plan(NamedTuple):
         weight: its share of the traffic for the name.
         least, most: instances.
         throttled: it is to have none at all.
+        disabled: the reason for which its invocations are switched off; None if they are not.
     """
 
     target: Target
@@ -51,6 +57,7 @@ class Plan(NamedTuple):
     least: int
     most: int
     throttled: bool
+    disabled: str | None
 
     @property
     def stamp(self) -> tuple[object, ...]:
@@ -72,7 +79,15 @@ class Plans:
         least = self._asked(target, PROVISION, target.qualifier, "target")
         reserved = self._asked(target, "concurrency", target.qualifier, "reservedConcurrency")
         most = max(self._settings.max_instances, least or 0) if reserved is None else reserved
-        return Plan(target, weight, min(least or 0, most), max(most, 1), throttled=most < 1)
+        restriction = self._account.config(RESTRICTION, target.service, target.function, LATEST)
+        return Plan(
+            target,
+            weight,
+            min(least or 0, most),
+            max(most, 1),
+            throttled=most < 1,
+            disabled=None if restriction is None else str(restriction["reason"]),
+        )
 
     def _asked(self, target: Target, kind: str, qualifier: str, field: str) -> int | None:
         """A number of one of its configurations, if there is one."""
@@ -83,7 +98,7 @@ class Plans:
     def all(self, deployed: Mapping[str, Target]) -> tuple[list[Plan], set[str]]:
         """
         Of the *deployed*, by key, and of what is to be kept warm, all that there is now; and the
-        keys of all that could be asked for.
+        keys of all that may be asked for.
         """
         wanted: dict[str, Plan] = {}
         present: set[str] = set()
@@ -100,6 +115,8 @@ class Plans:
                     continue
                 raise
             for plan in plans:
+                if plan.disabled is not None:
+                    continue  # its instances may go
                 key = key_of(plan.target)
                 present.add(key)
                 if plan.least or key in deployed:

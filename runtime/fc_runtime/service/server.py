@@ -18,6 +18,7 @@ class Server(uvicorn.Server):
     """``serve([sock])`` until ``should_exit``, then until what is under way has ended."""
 
     def __init__(self, asgi: Any, limits: Limits) -> None:
+        self._limits = limits
         super().__init__(
             uvicorn.Config(
                 asgi,
@@ -41,10 +42,31 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_A_SECOND == 0:
             now = monotonic()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, GuardedProtocol):
-                    connection.check(now)
+            guarded_ones = [
+                connection
+                for connection in self.server_state.connections
+                if isinstance(connection, GuardedProtocol)
+            ]
+            for connection in guarded_ones:
+                connection.check(now)
+            self._make_room(guarded_ones, now)
         return await super().on_tick(counter)
+
+    def _make_room(self, connections: list[GuardedProtocol], now: float) -> None:
+        """
+        Replies that nobody takes are given up if they are too many, the oldest first. Those that
+        have moved since we looked last are spared, up to twice as many.
+        """
+        most = self._limits.unsent_bytes
+        too_many = sum(connection.unsent for connection in connections) - most
+        if too_many <= 0:
+            return
+        for connection in sorted(connections, key=lambda each: (each.since, -each.unsent)):
+            if too_many <= 0 or (connection.since >= now and too_many <= most):
+                return
+            if connection.unsent:
+                too_many -= connection.unsent
+                connection.give_up()
 
     def stop_accepting(self) -> None:
         """From now on connecting is refused. Closing again, as uvicorn will, does nothing."""

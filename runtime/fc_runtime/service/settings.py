@@ -17,6 +17,7 @@ class Settings:
         max_body_bytes: of one event; FC's own limit is 32 MiB (spec 12).
         max_drained_bytes: of a body that is too large: read, and not kept, so that the refusal
             reaches a client that reads only when it has written all. Beyond, it is cut off.
+        max_held_bytes: of the bodies of all requests at the same time: beyond, 429.
         sandbox: of all functions (docs/security.md).
         idle_timeout_s: seconds after which an unused instance is retired.
         initialization_timeout_s: for import and initializer, where the function has no own.
@@ -27,12 +28,18 @@ class Settings:
     max_instances: int = 10
     max_body_bytes: int = 32 * MiB
     max_drained_bytes: int = 256 * MiB
+    max_held_bytes: int = 512 * MiB
     sandbox: str = "standard"
     idle_timeout_s: float = 300.0
     initialization_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
-        for name, least in (("max_instances", 1), ("max_body_bytes", 0), ("max_drained_bytes", 0)):
+        for name, least in (
+            ("max_instances", 1),
+            ("max_body_bytes", 0),
+            ("max_drained_bytes", 0),
+            ("max_held_bytes", 0),
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InvalidFunctionError(name, value, f"a whole number from {least}")

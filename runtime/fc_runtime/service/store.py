@@ -15,52 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Engine,
-    Integer,
-    MetaData,
-    Row,
-    String,
-    Table,
-    Text,
-    create_engine,
-    delete,
-    event,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import OperationalError
 
-from fc_runtime.service.errors import precondition_failed
-
-SCHEMA_VERSION: Final = 1
-BUSY_MS: Final = 10_000
-_metadata: Final = MetaData()
-_resources: Final = Table(
-    "resources",
-    _metadata,
-    Column("kind", String, primary_key=True),
-    Column("scope", String, primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("document", Text, nullable=False),
-    Column("etag", String, nullable=False),
-    Column("created", String, nullable=False),
-    Column("modified", String, nullable=False),
-    sqlite_with_rowid=False,
-)
-_counters: Final = Table(
-    "counters",
-    _metadata,
-    Column("kind", String, primary_key=True),
-    Column("scope", String, primary_key=True),
-    Column("last", Integer, nullable=False),
-    sqlite_with_rowid=False,
-)
+from fc_runtime.service import database
+from fc_runtime.service.database import COUNTERS, RESOURCES
+from fc_runtime.service.errors import ApiError, precondition_failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +39,6 @@ class Entry:
     modified: str
 
 
-class StoreError(Exception):
-    """The data folder cannot be used: says which file, and what to do."""
-
-
 class Transaction:
     """All of it happens, or nothing. Nobody else writes meanwhile."""
 
@@ -88,7 +47,7 @@ class Transaction:
 
     def get(self, kind: str, scope: str, name: str) -> Entry | None:
         row = self._connection.execute(
-            select(_resources).where(*_is(kind, scope), _resources.c.name == name)
+            select(RESOURCES).where(*_is(kind, scope), RESOURCES.c.name == name)
         ).first()
         return None if row is None else _entry(row)
 
@@ -116,12 +75,12 @@ class Transaction:
         values = {"document": text, "etag": etag, "modified": now}
         if before is None:
             self._connection.execute(
-                insert(_resources).values(kind=kind, scope=scope, name=name, created=now, **values)
+                insert(RESOURCES).values(kind=kind, scope=scope, name=name, created=now, **values)
             )
         else:
             self._connection.execute(
-                update(_resources)
-                .where(*_is(kind, scope), _resources.c.name == name)
+                update(RESOURCES)
+                .where(*_is(kind, scope), RESOURCES.c.name == name)
                 .values(**values)
             )
         created = now if before is None else before.created
@@ -132,12 +91,12 @@ class Transaction:
         before = self.get(kind, scope, name)
         _check_match(before, if_match)
         self._connection.execute(
-            delete(_resources).where(*_is(kind, scope), _resources.c.name == name)
+            delete(RESOURCES).where(*_is(kind, scope), RESOURCES.c.name == name)
         )
         return before is not None
 
     def delete_all(self, kind: str, scope: str) -> None:
-        self._connection.execute(delete(_resources).where(*_is(kind, scope)))
+        self._connection.execute(delete(RESOURCES).where(*_is(kind, scope)))
 
     def list(
         self,
@@ -155,26 +114,26 @@ class Transaction:
             scope: None for those of all scopes, by scope and name.
             prefix: of the name.
         """
-        found = select(_resources).where(_resources.c.kind == kind)
+        found = select(RESOURCES).where(RESOURCES.c.kind == kind)
         if scope is not None:
-            found = found.where(_resources.c.scope == scope)
+            found = found.where(RESOURCES.c.scope == scope)
         if prefix:
-            found = found.where(_resources.c.name.startswith(prefix, autoescape=True))
+            found = found.where(RESOURCES.c.name.startswith(prefix, autoescape=True))
         if start:
-            found = found.where(_resources.c.name >= start)
-        found = found.order_by(_resources.c.scope, _resources.c.name).limit(limit)
+            found = found.where(RESOURCES.c.name >= start)
+        found = found.order_by(RESOURCES.c.scope, RESOURCES.c.name).limit(limit)
         return [_entry(row) for row in self._connection.execute(found)]
 
     def next_number(self, kind: str, scope: str) -> int:
         """1, 2, 3 … for that kind and scope; never the same again, whatever is deleted."""
         told = self._connection.execute(
-            upsert(_counters)
+            upsert(COUNTERS)
             .values(kind=kind, scope=scope, last=1)
             .on_conflict_do_update(
-                index_elements=[_counters.c.kind, _counters.c.scope],
-                set_={"last": _counters.c.last + 1},
+                index_elements=[COUNTERS.c.kind, COUNTERS.c.scope],
+                set_={"last": COUNTERS.c.last + 1},
             )
-            .returning(_counters.c.last)
+            .returning(COUNTERS.c.last)
         )
         return int(told.scalar_one())
 
@@ -189,13 +148,24 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._path = path
-        self._engine = _open(path)
+        self._engine = database.opened(path)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Committed at the end; whatever is raised inside undoes all of it."""
-        with self._lock, self._engine.connect() as connection, connection.begin():
-            yield Transaction(connection)
+        """
+        Committed at the end; whatever is raised inside undoes all of it.
+
+        Raises ApiError 503 if the file cannot be written now (full, read-only, broken).
+        """
+        try:
+            with self._lock, self._engine.connect() as connection, connection.begin():
+                yield Transaction(connection)
+        except OperationalError as error:
+            if not database.is_unwritable(error):
+                raise
+            raise ApiError(
+                503, "ServiceUnavailable", f"nothing was changed: the data folder: {error.orig}"
+            ) from error
 
     def get(self, kind: str, scope: str, name: str) -> Entry | None:
         """As `Transaction.get`, on its own."""
@@ -206,41 +176,8 @@ class Store:
         self._engine.dispose()
 
 
-def _open(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}")
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves: IMMEDIATE, so that none fails
-        connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    try:
-        with engine.begin() as connection:
-            version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-            if version not in (0, SCHEMA_VERSION):
-                raise StoreError(
-                    f"{path} is of version {version}, this fc-runtime knows {SCHEMA_VERSION}: "
-                    "use a newer one, or another --data-dir"
-                )
-            _metadata.create_all(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
-    except StoreError:
-        engine.dispose()
-        raise
-    except Exception as error:
-        engine.dispose()
-        raise StoreError(f"{path} cannot be used: {error}") from error
-    return engine
-
-
 def _is(kind: str, scope: str) -> tuple[Any, Any]:
-    return _resources.c.kind == kind, _resources.c.scope == scope
+    return RESOURCES.c.kind == kind, RESOURCES.c.scope == scope
 
 
 def _entry(row: Row[Any]) -> Entry:

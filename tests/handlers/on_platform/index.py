@@ -23,6 +23,19 @@ def pre_stop(context):
         file.write("pre_stop\n")
 
 
+def spoken_pre_stop(context):
+    print("last words")
+
+
+def broken_pre_stop(context):
+    print("no last words")
+    raise RuntimeError("nothing to say")
+
+
+def pre_freeze(context):
+    print("going cold")
+
+
 def handler(event, context):
     state["calls"] += 1
     verb, _, rest = event.partition(b" ")

@@ -260,6 +260,16 @@ def test_paths_that_need_one() -> None:
     let_in(rules, bearer(token()), "/admin/x")
 
 
+@pytest.mark.parametrize(
+    "path", ["/public/../admin", "/public/..", "/public/./x", "//admin", "/x//y", "/public/..\\x"]
+)
+@pytest.mark.parametrize("lists", [{"whitelist": ["/public/*"]}, {"blacklist": ["/admin/*"]}])
+def test_paths_that_may_be_others(path, lists) -> None:
+    """What a function may take for another path needs a token, whatever the lists say."""
+    refusal(config(**lists), request(), path)
+    let_in(config(**lists), bearer(token()), path)
+
+
 @pytest.mark.parametrize("shape", ["object", "text", "capitals"])
 def test_the_shapes_of_the_configuration(shape) -> None:
     """The API has it as a text, s.yaml as an object, and one description of it with capitals."""

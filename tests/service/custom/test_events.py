@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.platform import Platform, platform
+from support.fc_platform import Platform, platform
 
 HEADERS = {
     "x-fc-function-name": "greeter",

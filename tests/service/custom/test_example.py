@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from support.platform import Platform, Program
+from support.fc_platform import Platform, Program
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "custom_runtime"
 

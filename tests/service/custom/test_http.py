@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.platform import Platform, platform
+from support.fc_platform import Platform, platform
 
 
 def environ_of(handlers: Path, handler: str) -> dict[str, str]:

@@ -220,7 +220,7 @@ def test_the_log_tail_of_an_error(daemon: Daemon) -> None:
 
     log = base64.b64decode(reply.headers["x-fc-log-result"]).decode()
     request_id = reply.headers["x-fc-request-id"]
-    assert f"{request_id} [ERROR] {{\n" in log
+    assert 1 == log.count(f"{request_id} [ERROR] {{\n")  # once: the worker has logged it
     assert f"FC Invoke End RequestId: {request_id}, Error: Unhandled function error\n" in log
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from service.serve.conftest import CODE, FC2  # type: ignore[import-not-found]
+from support.daemon import base64_zip
 from support.serving import LONG_S, Served, refused
 
 Make = Callable[..., Path]
@@ -83,6 +84,7 @@ def test_what_functions_write(home: Path, project: Make) -> None:
         request_id = served.invoke("hi").headers["x-fc-request-id"]
         served.wait_for(f"FC Invoke End RequestId: {request_id}")
         assert f"FC Invoke Start RequestId: {request_id}\nwritten\n" in served.errors
+        served.wait_for("request.answered")  # the line of the request comes after its reply
         (line,) = served.events("request.answered")
         assert (request_id, 200) == (line["request_id"], line["status"])
     with Served(home, folder, "--no-auth", "--no-function-log", "--no-access-log") as served:
@@ -297,3 +299,22 @@ def test_unusable_folder(home: Path) -> None:
     assert (74, 74) == (code, second)
     assert "--data-dir" in said
     assert "account.db cannot be used" in told
+
+
+def test_code_that_nothing_uses_is_removed(home: Path) -> None:
+    """A start removes what no function, version or layer refers to; what is used stays."""
+    folder = home / "data"
+    body = {"functionName": "hello", "runtime": "python3.12", "handler": "index.handler"}
+    with Served(home, "--no-auth", "--data-dir", folder) as daemon:
+        url = f"{daemon.url}/2023-03-30/functions"
+        for code in (base64_zip(index=CODE), base64_zip()):
+            httpx.post(url, json={**body, "code": {"zipFile": code}}, timeout=LONG_S)
+            changed = httpx.put(f"{url}/hello", json={"code": {"zipFile": code}}, timeout=LONG_S)
+            assert 200 == changed.status_code
+        daemon.stop()
+    assert 4 == len(list((folder / "packages").iterdir()))
+
+    with Served(home, "--no-auth", "--data-dir", folder) as daemon:
+        assert b"event" == daemon.invoke("hello", b"event").content
+
+    assert 2 == len(list((folder / "packages").iterdir()))

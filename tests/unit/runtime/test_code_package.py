@@ -164,7 +164,7 @@ def test_a_name_of_nothing_is_refused(package: Path) -> None:
         [("a", b""), ("a/", b"")],
         [("a", b""), ("a/b", b"")],
         [("x" * 300, b"")],
-        [("x/" * 3000, b"")],
+        [(f"{'x' * 200}/" * 30, b"")],
     ],
     ids=["a file, then its folder", "a file as a folder", "a name too long", "a path too long"],
 )
@@ -174,6 +174,25 @@ def test_what_the_file_system_refuses(package: Path, folder: Path, entries: list
 
     with pytest.raises(InvalidFunctionError, match="cannot be unpacked"):
         unpack(package, folder)
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        (["x/" * 129], "folders deep"),
+        ([f"{number}/" + "x/" * 9 for number in range(3)], "more than 20 folders"),
+    ],
+    ids=["deep", "many"],
+)
+def test_folders(
+    package: Path, monkeypatch: pytest.MonkeyPatch, folders: list[str], said: str
+) -> None:
+    """A name makes as many folders as it has slashes: they are counted, without unpacking."""
+    monkeypatch.setattr(code_package, "MAX_ENTRIES", 20)
+    make_zip(package, *[(name, b"") for name in folders])
+
+    with pytest.raises(InvalidFunctionError, match=said):
+        check_zip(package)
 
 
 def test_size_by_claim(package: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

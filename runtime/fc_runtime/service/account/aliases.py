@@ -4,7 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fc_runtime.service.account.fields import MOST_DESCRIPTION, checked, number, text
+from fc_runtime.service.account.fields import (
+    MOST_DESCRIPTION,
+    Check,
+    checked,
+    described,
+    like,
+    mapping,
+    number,
+    text,
+)
 from fc_runtime.service.account.ledger import Ledger, Page, forget_qualifier, page_of
 from fc_runtime.service.account.lookups import (
     LATEST,
@@ -17,7 +26,26 @@ from fc_runtime.service.account.lookups import (
 from fc_runtime.service.errors import already_exists, invalid, not_found
 from fc_runtime.service.store import Entry, Transaction
 
-_NAME: Final = re.compile(r"[A-Za-z_-][A-Za-z0-9_-]{0,127}")
+_NAME: Final = re.compile(r"(?!LATEST$)[A-Za-z_-][A-Za-z0-9_-]{0,127}")
+_WEIGHT: Final = number(0, 1)
+
+
+@described({"type": "object", "additionalProperties": _WEIGHT.schema})
+def _weights(name: str, value: Any) -> None:
+    """Versions, and the part of the traffic of each."""
+    mapping(name, value)
+    for version, weight in value.items():
+        _WEIGHT(f"{name}.{version}", weight)
+
+
+ALIAS_NAME: Final = like(
+    _NAME, f"letters, digits, _ and -, at most 128, not starting with a digit, and not {LATEST}"
+)
+CHECKS: Final[Mapping[str, Check]] = {
+    "description": text(MOST_DESCRIPTION),
+    "versionId": text(64),
+    "additionalVersionWeight": _weights,
+}
 
 
 class Aliases(Ledger):
@@ -26,11 +54,8 @@ class Aliases(Ledger):
     def create_alias(
         self, service: str, function: str, name: object, document: Mapping[str, Any]
     ) -> Entry:
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name == LATEST:
-            raise invalid(
-                f"aliasName: letters, digits, _ and -, at most 128, not starting with a digit, "
-                f"and not {LATEST}"
-            )
+        ALIAS_NAME("aliasName", name)
+        name = str(name)
         scope = version_scope(service, function)
         with self.change() as transaction:
             needed_owner(transaction, service, function)
@@ -115,14 +140,10 @@ def _given(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(transaction: Transaction, scope: str, document: Mapping[str, Any]) -> None:
     """Every version that is named is there, and the shares are shares of one."""
-    checked("", document, {"description": text(MOST_DESCRIPTION), "versionId": text(64)})
+    checked("", document, CHECKS)
     main, weights = document.get("versionId"), document["additionalVersionWeight"]
     if not main:
         raise invalid("versionId is required but not provided")
-    if not isinstance(weights, dict):
-        raise invalid("additionalVersionWeight: an object of versions and numbers from 0 to 1")
-    for version, weight in weights.items():
-        number(0, 1)(f"additionalVersionWeight.{version}", weight)
     if sum(weights.values()) > 1 + ROUNDING:
         raise invalid("additionalVersionWeight: more than 1 in all")
     if main in weights:

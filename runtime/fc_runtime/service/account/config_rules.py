@@ -3,93 +3,112 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from fc_runtime.service.account import given
+from fc_runtime.service.account.fields import (
+    Check,
+    checked as check,
+    described,
+    flag,
+    items,
+    mapping,
+    object_of,
+    or_null,
+    text,
+    whole,
+)
 from fc_runtime.service.errors import invalid
 
 MOST_RETRIES: Final = 8  # spec 7.B
 MOST_AGE_S: Final = 604_800
 MOST_INSTANCES: Final = 10_000
 _MOST_POLICIES: Final = 100
+_DESTINATION: Final = {"destination": text(1024)}
+_EVENTS: Final = ("onSuccess", "onFailure")
+
+
+@described(
+    {
+        "type": "object",
+        "properties": {event: or_null(object_of(_DESTINATION)) for event in _EVENTS},
+    }
+)
+def _destinations(name: str, value: Any) -> None:
+    mapping(name, value)
+    for event in _EVENTS:
+        if value.get(event) is not None:
+            mapping(f"{name}.{event}", value[event])
+            check(f"{name}.{event}", value[event], _DESTINATION)
+
+
+CHECKS: Final[Mapping[str, Mapping[str, Check]]] = {
+    "async": {
+        "maxAsyncRetryAttempts": whole(0, MOST_RETRIES),
+        "maxAsyncEventAgeInSeconds": whole(1, MOST_AGE_S),
+        "asyncTask": flag,
+        "statefulInvocation": flag,
+        "destinationConfig": _destinations,
+    },
+    "provision": {
+        "target": whole(0, MOST_INSTANCES),
+        "defaultTarget": whole(0, MOST_INSTANCES),
+        "scheduledActions": items(_MOST_POLICIES),
+        "targetTrackingPolicies": items(_MOST_POLICIES),
+        "alwaysAllocateCPU": flag,
+        "alwaysAllocateGPU": flag,
+    },
+    "concurrency": {"reservedConcurrency": whole(1, MOST_INSTANCES)},
+    "scaling": {
+        "minInstances": whole(0, MOST_INSTANCES),
+        "horizontalScalingPolicies": items(_MOST_POLICIES),
+        "scheduledPolicies": items(_MOST_POLICIES),
+        "enableOnDemandScaling": flag,
+        "enableMixMode": flag,
+        "residentPoolId": text(256),
+        "requestDispatchPolicy": text(256),
+    },
+    "ondemand": {"maximumInstanceCount": whole(0, MOST_INSTANCES)},
+}
+NEEDED: Final[Mapping[str, str]] = {
+    "concurrency": "reservedConcurrency",
+    "ondemand": "maximumInstanceCount",
+}
 
 
 def checked(kind: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """The document to keep, of *kind* as in `Configs`. Raises ApiError 400."""
-    return _RULES[kind](document)
+    checks = CHECKS[kind]
+    check("", document, checks)
+    kept = {name: document[name] for name in checks if document.get(name) is not None}
+    needed = NEEDED.get(kind)
+    if needed is not None and needed not in kept:
+        raise invalid(f"{needed} is needed")
+    return _SETTLED[kind](kept) if kind in _SETTLED else kept
 
 
-def _async(document: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    _keep(
-        kept,
-        maxAsyncRetryAttempts=given.whole(document, "maxAsyncRetryAttempts", 0, MOST_RETRIES),
-        maxAsyncEventAgeInSeconds=given.whole(document, "maxAsyncEventAgeInSeconds", 1, MOST_AGE_S),
-        asyncTask=given.flag(document, "asyncTask"),
-    )
-    _keep(kept, asyncTask=given.flag(document, "statefulInvocation"))
-    destinations = given.mapping(document, "destinationConfig")
-    for event in ("onSuccess", "onFailure"):
-        given.text(given.mapping(destinations, event), "destination", 1024)
-    if destinations:
-        kept["destinationConfig"] = destinations
-    return kept
+def _async(kept: dict[str, Any]) -> dict[str, Any]:
+    stateful = kept.pop("statefulInvocation", None)
+    return kept if stateful is None else {**kept, "asyncTask": stateful}
 
 
-def _provision(document: Mapping[str, Any]) -> dict[str, Any]:
-    target = given.whole(document, "target", 0, MOST_INSTANCES)
-    default = given.whole(document, "defaultTarget", 0, MOST_INSTANCES)
-    wanted = (
-        target if target is not None else default
-    )  # the newer of the two names is defaultTarget
+def _provision(kept: dict[str, Any]) -> dict[str, Any]:
+    """The newer of the two names is defaultTarget."""
+    wanted = kept.get("target", kept.get("defaultTarget"))
     if wanted is None:
         raise invalid("target (or defaultTarget) is needed")
-    kept = {
-        "target": wanted,
-        "defaultTarget": wanted if default is None else default,
-        "scheduledActions": given.listing(document, "scheduledActions", _MOST_POLICIES),
-        "targetTrackingPolicies": given.listing(document, "targetTrackingPolicies", _MOST_POLICIES),
+    lists: dict[str, Any] = {"scheduledActions": [], "targetTrackingPolicies": []}
+    return {**lists, "defaultTarget": wanted, **kept, "target": wanted}
+
+
+def _scaling(kept: dict[str, Any]) -> dict[str, Any]:
+    least: dict[str, Any] = {
+        "minInstances": 0,
+        "horizontalScalingPolicies": [],
+        "scheduledPolicies": [],
     }
-    for name in ("alwaysAllocateCPU", "alwaysAllocateGPU"):
-        _keep(kept, **{name: given.flag(document, name)})
-    return kept
+    return {**least, **{name: value for name, value in kept.items() if value != ""}}
 
 
-def _concurrency(document: Mapping[str, Any]) -> dict[str, Any]:
-    reserved = given.whole(document, "reservedConcurrency", 1, MOST_INSTANCES)
-    if reserved is None:
-        raise invalid("reservedConcurrency is needed")
-    return {"reservedConcurrency": reserved}
-
-
-def _scaling(document: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {
-        "minInstances": given.whole(document, "minInstances", 0, MOST_INSTANCES) or 0,
-        "horizontalScalingPolicies": given.listing(
-            document, "horizontalScalingPolicies", _MOST_POLICIES
-        ),
-        "scheduledPolicies": given.listing(document, "scheduledPolicies", _MOST_POLICIES),
-    }
-    for name in ("enableOnDemandScaling", "enableMixMode"):
-        _keep(kept, **{name: given.flag(document, name)})
-    for name in ("residentPoolId", "requestDispatchPolicy"):
-        _keep(kept, **{name: given.text(document, name, 256) or None})
-    return kept
-
-
-def _ondemand(document: Mapping[str, Any]) -> dict[str, Any]:
-    most = given.whole(document, "maximumInstanceCount", 0, MOST_INSTANCES)
-    if most is None:
-        raise invalid("maximumInstanceCount is needed")
-    return {"maximumInstanceCount": most}
-
-
-def _keep(kept: dict[str, Any], **values: object) -> None:
-    kept.update({name: value for name, value in values.items() if value is not None})
-
-
-_RULES: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
+_SETTLED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "async": _async,
     "provision": _provision,
-    "concurrency": _concurrency,
     "scaling": _scaling,
-    "ondemand": _ondemand,
 }

@@ -33,6 +33,8 @@ _MISSING: Final = {
 
 
 class Configs(Ledger):
+    """Settings of functions, one of each kind for a version or an alias."""
+
     provisioned: Callable[[str, str, str], int] | None = None
     """How many warm instances (service, function, qualifier) has now; set by whoever knows."""
 

@@ -139,8 +139,8 @@ def _settle_initializer(
     hooks = dict(after.get("instanceLifecycleConfig") or {})
     given = (changes.get("instanceLifecycleConfig") or {}).get("initializer")
     if given and "initializer" not in changes:
-        after["initializer"] = given.get("handler", "")
-        after["initializationTimeout"] = given.get("timeout", before["initializationTimeout"])
+        after["initializer"] = given.get("handler") or ""
+        after["initializationTimeout"] = given.get("timeout") or before["initializationTimeout"]
     if after["initializer"]:
         hooks["initializer"] = {
             "handler": after["initializer"],

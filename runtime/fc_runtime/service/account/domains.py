@@ -11,6 +11,19 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from fc_runtime.service.account import given
+from fc_runtime.service.account.fields import (
+    Check,
+    Schema,
+    checked,
+    described,
+    like,
+    mapping,
+    object_of,
+    one_of,
+    or_null,
+    text,
+    whole_of,
+)
 from fc_runtime.service.account.ledger import Ledger, Page
 from fc_runtime.service.account.lookups import LATEST
 from fc_runtime.service.account.triggers import METHODS
@@ -22,6 +35,68 @@ MOST_ROUTES: Final = 100
 _LABEL: Final = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?"
 _NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _KEPT: Final = ("tlsConfig", "wafConfig", "authConfig", "corsConfig")
+_PATH: Final = re.compile(r"/[^*]{0,510}\*?")
+
+
+@described({"type": "array", "maxItems": len(METHODS), "items": {"enum": list(METHODS)}})
+def _methods(name: str, value: Any) -> None:
+    for method in given.texts({name: value}, name, len(METHODS)):
+        if method not in METHODS:
+            raise invalid(f"{name}: of {', '.join(METHODS)}, not '{method}'")
+
+
+_OF_A_ROUTE: Final[Mapping[str, Check]] = {
+    "path": like(_PATH, "begins with /, at most 512 characters, * only as its end"),
+    "functionName": text(128, empty=False),
+    "serviceName": text(128),
+    "qualifier": text(128),
+    "methods": _methods,
+    "rewriteConfig": mapping,
+}
+_ROUTES: Final[Schema] = {
+    "type": "array",
+    "maxItems": MOST_ROUTES,
+    "items": object_of(_OF_A_ROUTE, required=("path", "functionName")),
+}
+
+
+@described({"type": "object", "properties": {"routes": or_null(_ROUTES)}})
+def _route_config(name: str, value: Any) -> None:
+    """Whether its functions are there is seen when a route is used: they may be made later."""
+    mapping(name, value)
+    seen: set[str] = set()
+    for route in given.listing(value, "routes", MOST_ROUTES):
+        where = f"{name}.routes"
+        mapping(where, route)
+        for needed in ("path", "functionName"):
+            if route.get(needed) is None:
+                raise invalid(f"{where}: {needed} is needed")
+        checked(where, route, _OF_A_ROUTE)
+        if route["path"] in seen:
+            raise invalid(f"{where}.path: '{route['path']}' is there twice")
+        seen.add(route["path"])
+
+
+_CERTIFICATE: Final = {"certName": text(100_000), "certificate": text(100_000)}
+
+
+@described(object_of(_CERTIFICATE))
+def _certificate(name: str, value: Any) -> None:
+    mapping(name, value)
+    checked(name, value, _CERTIFICATE)
+
+
+DOMAIN_NAME: Final = like(_NAME, "the name of a host, such as www.example.com")
+NAMED: Final[Schema] = {  # before it is folded
+    **whole_of(re.compile(_NAME.pattern.replace("a-z", "A-Za-z"))),
+    "maxLength": 253,
+}
+CHECKS: Final[Mapping[str, Check]] = {
+    "protocol": one_of(*PROTOCOLS),
+    "routeConfig": _route_config,
+    "certConfig": _certificate,
+    **dict.fromkeys(_KEPT, mapping),
+}
 
 
 class Routed(NamedTuple):
@@ -52,8 +127,7 @@ class Domains(Ledger):
     def create_domain(self, document: Mapping[str, Any]) -> Entry:
         """Raises ApiError 400, 409."""
         name = _folded(given.text(document, "domainName", 253))
-        if len(name) > 253 or _NAME.fullmatch(name) is None:
-            raise invalid(f"domainName: the name of a host, such as www.example.com, not '{name}'")
+        DOMAIN_NAME("domainName", name)
         kept = _checked({}, document)
         with self.change() as transaction:
             if transaction.get("domain", "", name) is not None:
@@ -134,46 +208,18 @@ def _existing(transaction: Transaction, name: str) -> Entry:
 
 def _checked(before: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
     kept = dict(before)
-    protocol = given.text(document, "protocol", 16, kept.get("protocol", "HTTP"))
-    if protocol not in PROTOCOLS:
-        raise invalid(f"protocol: one of {'; '.join(PROTOCOLS)}, not '{protocol}'")
-    kept["protocol"] = protocol
+    checked("", document, CHECKS)
+    kept["protocol"] = document.get("protocol") or kept.get("protocol", "HTTP")
     if document.get("routeConfig") is not None or "routeConfig" not in kept:
-        routes = given.listing(given.mapping(document, "routeConfig"), "routes", MOST_ROUTES)
-        kept["routeConfig"] = {"routes": _checked_routes(routes)}
-    certificate = given.mapping(document, "certConfig")
+        given_routes = (document.get("routeConfig") or {}).get("routes")
+        kept["routeConfig"] = {"routes": given_routes or []}
+    certificate = document.get("certConfig")
     if certificate:
         kept["certConfig"] = {
-            name: given.text(certificate, name, 100_000)
-            for name in ("certName", "certificate")
-            if name in certificate
+            name: certificate.get(name) or "" for name in _CERTIFICATE if name in certificate
         }
-    for name in _KEPT:
-        if document.get(name) is not None:
-            kept[name] = given.mapping(document, name)
+    kept |= {name: document[name] for name in _KEPT if document.get(name) is not None}
     return kept
-
-
-def _checked_routes(routes: list[Any]) -> list[dict[str, Any]]:
-    """Whether its function is there is seen when the route is used: it may be made later."""
-    seen: set[str] = set()
-    for route in routes:
-        given.mapping({"routes": route or ""}, "routes")
-        path = given.text(route, "path", 512)
-        if not path.startswith("/") or "*" in path[:-1]:
-            raise invalid(f"routes.path: begins with /, * only as its end, not '{path}'")
-        if path in seen:
-            raise invalid(f"routes.path: '{path}' is there twice")
-        seen.add(path)
-        if not given.text(route, "functionName", 128):
-            raise invalid(f"routes: functionName is needed for '{path}'")
-        given.text(route, "serviceName", 128)
-        given.text(route, "qualifier", 128)
-        given.mapping(route, "rewriteConfig")
-        for method in given.texts(route, "methods", len(METHODS)):
-            if method not in METHODS:
-                raise invalid(f"routes.methods: of {', '.join(METHODS)}, not '{method}'")
-    return routes
 
 
 def _folded(host: str) -> str:

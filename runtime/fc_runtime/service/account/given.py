@@ -1,10 +1,14 @@
 """Reading what a client sent, a field at a time: the value as its type, or ApiError 400."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from fc_runtime.service.errors import invalid
+
+DEEPEST: Final = 64  # objects and lists inside one another
+_TOO_DEEP: Final = f"more than {DEEPEST} objects and lists inside one another"
 
 
 def whole(document: Mapping[str, Any], name: str, least: int, most: int) -> int | None:
@@ -56,10 +60,35 @@ def mapping_or_json(document: Mapping[str, Any], name: str) -> dict[str, Any]:
 def parsed(name: str, content: str) -> Any:
     """The value of JSON within JSON, or within a query; one that can be written again."""
     try:
-        value = json.loads(content, parse_constant=_no_number)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
-    except (ValueError, RecursionError) as error:
+        return strict_json(content)
+    except ValueError as error:
         raise invalid(f"{name}: its text is no JSON: {error}") from error
+
+
+def strict_json(content: bytes | bytearray | str) -> Any:
+    """
+    The value of a JSON text, in UTF-8, that every reader of it would take for the same.
+
+    Raises ValueError, with words for the client, also for what Python alone takes for JSON: numbers
+    beyond all bounds, half of a surrogate pair; for one name twice; and for what is nested deeper
+    than anything is that FC knows.
+    """
+    text = content if isinstance(content, str) else content.decode()
+    try:
+        value = json.loads(
+            text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_each_once
+        )
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [each for each in _inside(level) if isinstance(each, dict | list)]
+        if not level:
+            break
+    else:
+        raise ValueError(_TOO_DEEP)
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     return value
 
 
@@ -84,6 +113,29 @@ def texts(document: Mapping[str, Any], name: str, most: int) -> list[str]:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is too large a number")
+    return value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"'{twice[:64]}' is there twice")
+    return found
+
+
+def _inside(level: list[Any]) -> Iterator[Any]:
+    for each in level:
+        yield from (
+            each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+        )
 
 
 def shown(value: object) -> str:

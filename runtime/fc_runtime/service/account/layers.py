@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fc_runtime.service.account import code as codes, given
+from fc_runtime.service.account.fields import Check, checked, text, texts
 from fc_runtime.service.account.ledger import Ledger, Page, page_of
 from fc_runtime.service.errors import ApiError, invalid, not_found
 from fc_runtime.service.store import Entry, Transaction
@@ -21,6 +22,11 @@ MOST_OF_A_FUNCTION: Final = 5  # spec 12
 MOST_VERSIONS: Final = 100
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _ARN: Final = re.compile(r"acs:fc:([^:]*):([^:]*):layers/([^/#]+)/versions/([0-9]{1,8})")
+CHECKS: Final[Mapping[str, Check]] = {
+    "description": text(256),
+    "compatibleRuntime": texts,
+    "license": text(256),
+}
 _OFFICIAL: Final = "official"  # the account of FC's own layers
 
 
@@ -36,25 +42,31 @@ class Layers(Ledger):
                 f"layerName: letters, digits, _ and -, at most 64, no digit first, not '{name}'"
             )
         code = given.mapping({"code": document.get("code", document.get("Code"))}, "code")
+        checked("", document, CHECKS)
         kept: dict[str, Any] = {
-            "description": given.text(document, "description", 256),
-            "compatibleRuntime": given.texts(document, "compatibleRuntime", 100),
-            "license": given.text(document, "license", 256),
+            "description": document.get("description") or "",
+            "compatibleRuntime": document.get("compatibleRuntime") or [],
+            "license": document.get("license") or "",
         }
         stored = codes.stored(code, self.packages, local=self.local_code, oss=self.oss)
         kept["code"] = codes.frozen(stored or {}, self.packages)
         with self.change() as transaction:
-            if len(_visible(transaction.list("layer_version", name))) >= MOST_VERSIONS:
-                raise ApiError(
-                    400,
-                    "LimitExceededError",
-                    f"layer '{name}' has {MOST_VERSIONS} versions: delete one first",
-                )
-            if transaction.get("layer", "", name) is None:
-                transaction.put("layer", "", name, {"acl": 0})
-            number = transaction.next_number("layer_version", name)
-            kept["version"] = number
-            return transaction.put("layer_version", name, _padded(number), kept)
+            return _added(transaction, name, kept)
+
+    def layer_of_folder(self, folder: Path) -> str:
+        """
+        The ARN of a version with what is in *folder* now, made if there is none: for a manifest.
+
+        Its layer has the folder's name. Raises ApiError 400.
+        """
+        name = folder.name if _NAME.fullmatch(folder.name) else "layer"
+        code = codes.frozen({"folder": str(folder)}, self.packages)
+        with self.change() as transaction:
+            for version in _visible(transaction.list("layer_version", name)):
+                if version.document["code"]["digest"] == code["digest"]:
+                    return self.layer_arn(version)
+            kept = {"description": "", "compatibleRuntime": [], "license": "", "code": code}
+            return self.layer_arn(_added(transaction, name, kept))
 
     def get_layer_version(self, name: str, number: str) -> Entry:
         """Raises ApiError 404."""
@@ -181,6 +193,21 @@ def _version(transaction: Transaction, name: str, number: str) -> Entry:
     if entry is None or entry.document.get("deleted"):
         raise not_found("LayerVersion", f"{name}/{number}")
     return entry
+
+
+def _added(transaction: Transaction, name: str, kept: dict[str, Any]) -> Entry:
+    """As the next version. Raises ApiError 400 if it has as many as it may have."""
+    if len(_visible(transaction.list("layer_version", name))) >= MOST_VERSIONS:
+        raise ApiError(
+            400,
+            "LimitExceededError",
+            f"layer '{name}' has {MOST_VERSIONS} versions: delete one first",
+        )
+    if transaction.get("layer", "", name) is None:
+        transaction.put("layer", "", name, {"acl": 0})
+    number = transaction.next_number("layer_version", name)
+    kept["version"] = number
+    return transaction.put("layer_version", name, _padded(number), kept)
 
 
 def _visible(entries: Sequence[Entry]) -> list[Entry]:

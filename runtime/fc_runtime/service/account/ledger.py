@@ -20,7 +20,8 @@ from fc_runtime.service.store import Entry, Store, Transaction
 # Kinds whose scope is "service/function" and whose name is a qualifier: they go with what they are
 # of.
 OF_A_QUALIFIER: Final = ("async", "provision", "concurrency", "scaling", "ondemand")
-OF_A_FUNCTION: Final = ("trigger", "tag", *OF_A_QUALIFIER)
+RESTRICTION: Final = "restriction"
+OF_A_FUNCTION: Final = ("trigger", "tag", RESTRICTION, *OF_A_QUALIFIER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class Services(Ledger):
     """Raises ApiError, as the API would answer."""
 
     def create_service(self, name: object, document: Mapping[str, Any]) -> Entry:
+        """Raises ApiError 400; 409 if there is one of that name."""
         name = check_name("serviceName", name)
         whole = documents.new_service(documents.changes_of_service(document))
         with self.change() as transaction:
@@ -62,4 +63,5 @@ class Services(Ledger):
             transaction.delete_all("tag", function_scope(name, ""))
 
     def list_services(self, *, prefix: str = "", start: str = "", limit: int | None = None) -> Page:
+        """By name, at most *limit* of them, from *start* on."""
         return self.page("service", "", prefix=prefix, start=start, limit=limit)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from fc_runtime.service.account import given
 from fc_runtime.service.account.addressing import needed_qualifier
+from fc_runtime.service.account.fields import Check, checked, described, like, text
 from fc_runtime.service.account.ledger import Ledger, Page, function_scope, page_of
 from fc_runtime.service.account.lookups import needed_function
 from fc_runtime.service.errors import ApiError, already_exists, invalid, not_found
@@ -29,7 +30,26 @@ SERVED: Final = frozenset({"http"})
 MOST_OF_A_FUNCTION: Final = 50  # spec 12
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_TEXTS: Final = {"description": 256, "invocationRole": 512, "sourceArn": 1024}
+_TEXTS: Final = ("description", "invocationRole", "sourceArn")
+
+
+@described({"type": ["object", "string"]})
+def _config(name: str, value: Any) -> None:
+    """An object, or the text of one: the API generations differ (spec 7.C, 7.D)."""
+    given.mapping_or_json({name: value}, name)
+
+
+CHECKS: Final[Mapping[str, Check]] = {  # of a change; with NEW, of a new one
+    "triggerConfig": _config,
+    "description": text(256),
+    "invocationRole": text(512),
+    "sourceArn": text(1024),
+    "qualifier": text(128),
+}
+NEW: Final[Mapping[str, Check]] = {
+    "triggerName": like(_NAME, "letters, digits, _ and -, at most 128, neither digit nor - first"),
+    "triggerType": like(_TYPE, "such as http or timer"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +80,20 @@ class Triggers(Ledger):
 
         Raises ApiError 400, 404 for what it is to be of, 409 if the function has that name already.
         """
-        name = given.text(document, "triggerName", 128)
-        if _NAME.fullmatch(name) is None:
-            raise invalid(
-                "triggerName: letters, digits, _ and -, at most 128, neither digit nor - first, "
-                f"not '{name}'"
-            )
-        kind = given.text(document, "triggerType", 64)
-        if _TYPE.fullmatch(kind) is None:
-            raise invalid(f"triggerType: such as http or timer, not '{kind}'")
+        for field, check in NEW.items():
+            check(field, document.get(field))
+        checked("", document, CHECKS)
+        name, kind = document["triggerName"], document["triggerType"]
         kept: dict[str, Any] = {
             "triggerType": kind,
             "triggerId": str(uuid.uuid4()),
             "triggerConfig": _checked(kind, given.mapping_or_json(document, "triggerConfig")),
         }
-        for field, most in _TEXTS.items():
-            kept[field] = given.text(document, field, most)
+        kept |= {field: document.get(field) or "" for field in _TEXTS}
         scope = function_scope(service, function)
         with self.change() as transaction:
             kept["qualifier"] = needed_qualifier(
-                transaction, service, function, given.text(document, "qualifier", 128)
+                transaction, service, function, document.get("qualifier")
             )
             if transaction.get("trigger", scope, name) is not None:
                 raise already_exists("Trigger", name)
@@ -108,20 +122,17 @@ class Triggers(Ledger):
         """
         Replace what *document* has: its name and its type stay. Raises ApiError 400, 404, 412.
         """
+        checked("", document, CHECKS)
         with self.change() as transaction:
             before = _existing(transaction, service, function, name)
             kept = dict(before.document)
             if document.get("triggerConfig") is not None:
                 config = given.mapping_or_json(document, "triggerConfig")
                 kept["triggerConfig"] = _checked(kept["triggerType"], config)
-            for field, most in _TEXTS.items():
-                kept[field] = given.text(document, field, most, kept[field])
-            kept["qualifier"] = needed_qualifier(
-                transaction,
-                service,
-                function,
-                given.text(document, "qualifier", 128, kept["qualifier"]),
-            )
+            for field in (*_TEXTS, "qualifier"):
+                if document.get(field) is not None:
+                    kept[field] = document[field]
+            kept["qualifier"] = needed_qualifier(transaction, service, function, kept["qualifier"])
             scope = function_scope(service, function)
             others = [other for other in transaction.list("trigger", scope) if other.name != name]
             _check_alone(others, kept)

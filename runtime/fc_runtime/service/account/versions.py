@@ -4,6 +4,8 @@ Versions: snapshots that never change. FC3's of a function, FC2's of a service w
 Their numbers grow and are never given twice, whatever was deleted.
 """
 
+from typing import Final
+
 from fc_runtime.service.account import code as codes
 from fc_runtime.service.account.fields import MOST_DESCRIPTION, text
 from fc_runtime.service.account.ledger import Ledger, Page, forget_qualifier, page_of
@@ -17,6 +19,7 @@ from fc_runtime.service.account.lookups import (
 from fc_runtime.service.errors import ApiError, invalid
 from fc_runtime.service.store import Entry, Transaction
 
+LONGEST: Final = 18  # digits of a version
 FORWARD, BACKWARD = "FORWARD", "BACKWARD"
 
 
@@ -79,8 +82,8 @@ class Versions(Ledger):
         """By number, the newest first unless *direction* is ``FORWARD``; from *start* on."""
         if direction not in {FORWARD, BACKWARD}:
             raise invalid(f"direction: {FORWARD} or {BACKWARD}, not '{direction}'")
-        if start and not start.isdigit():
-            raise invalid(f"startKey: a version, not '{start}'")
+        if start and not (start.isascii() and start.isdecimal() and len(start) <= LONGEST):
+            raise invalid(f"startKey: a version, not '{start[:64]}'")
         with self.store.transaction() as transaction:
             needed_owner(transaction, service, function)
             found = _by_number(transaction, version_scope(service, function))

@@ -5,7 +5,7 @@ from typing import Final
 from starlette.routing import Route
 
 from fc_runtime.service.account import Account
-from fc_runtime.service.api import code, extras, functions, services, versions
+from fc_runtime.service.api import code, extras, functions, openapi, services, versions
 from fc_runtime.service.api.operations import FC2, FC3, Operation
 from fc_runtime.service.api.routes import routes, unsupported
 
@@ -19,4 +19,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 
 def management_routes(account: Account) -> list[Route]:
     """All of the API but for invocations, whose routes come before: the last refuses the rest."""
-    return [*routes(account, OPERATIONS), code.route(account), *unsupported((*FC3, *FC2))]
+    return [
+        *routes(account, OPERATIONS),
+        code.route(account),
+        openapi.route(OPERATIONS),
+        *unsupported((*FC3, *FC2)),
+    ]

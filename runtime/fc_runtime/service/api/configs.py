@@ -90,7 +90,7 @@ def _async(call: Call, entry: Entry) -> dict[str, Any]:
 
 
 def _provision(call: Call, entry: Entry) -> dict[str, Any]:
-    shown = {**entry.document, "current": _current(call, entry)}
+    shown = {**entry.document, "current": _current(call, entry, entry.document["target"])}
     if is_fc3(call):
         return {**shown, "functionArn": _arn(call, entry)}
     shown.pop("defaultTarget", None)
@@ -100,7 +100,7 @@ def _provision(call: Call, entry: Entry) -> dict[str, Any]:
 def _scaling(call: Call, entry: Entry) -> dict[str, Any]:
     return {
         **entry.document,
-        "currentInstances": _current(call, entry),
+        "currentInstances": _current(call, entry, entry.document["minInstances"]),
         "targetInstances": entry.document["minInstances"],
         "functionArn": _arn(call, entry),
     }
@@ -132,10 +132,10 @@ def _resource(call: Call, entry: Entry) -> str:
     return f"{call.account.account_id}#{service}#{entry.name}#{function}"
 
 
-def _current(call: Call, entry: Entry) -> int:
-    """0 where nobody runs anything: an account without its daemon."""
+def _current(call: Call, entry: Entry, wanted: int) -> int:
+    """Of the *wanted*, those that there are; 0 where nobody runs anything."""
     ask = call.account.provisioned
-    return 0 if ask is None else ask(*_names(entry), entry.name)
+    return 0 if ask is None else min(wanted, ask(*_names(entry), entry.name))
 
 
 SHOWN: Final[Mapping[str, Callable[[Call, Entry], dict[str, Any]]]] = {

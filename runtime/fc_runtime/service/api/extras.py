@@ -4,7 +4,7 @@ from typing import Final
 
 from fc_runtime.service.account.addressing import needed_qualifier
 from fc_runtime.service.api import configs, domains, layers, refused, tags, triggers
-from fc_runtime.service.api.addresses import function_of, of_function
+from fc_runtime.service.api.addresses import OF_FC3, function_of, of_function
 from fc_runtime.service.api.operations import FC2, FC3, Call, Operation, Reply
 from fc_runtime.service.errors import not_implemented
 
@@ -25,6 +25,16 @@ def _regions(call: Call) -> Reply:
     return Reply({"Regions": {"Region": [{"RegionId": region, "LocalName": region}]}})
 
 
+def _disable(call: Call) -> Reply:
+    call.account.disable_invocation(call.path["function"], call.body)
+    return Reply({"success": True})
+
+
+def _enable(call: Call) -> Reply:
+    call.account.enable_invocation(call.path["function"])
+    return Reply({"success": True})
+
+
 def _instances(call: Call) -> Reply:
     """Those that there are now; an account without its daemon does not know any."""
     service, function, qualifier = function_of(call)
@@ -43,6 +53,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *domains.OPERATIONS,
     *tags.OPERATIONS,
     *of_function("ListInstances", "GET", "/instances", _instances),
+    *(  # the documents have PUT, the official client POST
+        Operation(name, verb, f"{OF_FC3}/invoke/{path}", answer, FC3)
+        for name, path, answer in (
+            ("EnableFunctionInvocation", "enable", _enable),
+            ("DisableFunctionInvocation", "disable", _disable),
+        )
+        for verb in ("PUT", "POST")
+    ),
     Operation("DescribeRegions", "GET", "/regions", _regions, FC3),
     Operation("GetAccountSettings", "GET", "/account-settings", _account_settings, (*FC3, *FC2)),
     Operation("ListReservedCapacities", "GET", "/reservedCapacities", _no_capacities, FC2),

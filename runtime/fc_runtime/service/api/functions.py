@@ -3,7 +3,9 @@
 from typing import Final
 
 from fc_runtime.service.account.code import check_checksum
+from fc_runtime.service.account.ledger import page_of
 from fc_runtime.service.api import code, shown
+from fc_runtime.service.api.filters import wanted_functions
 from fc_runtime.service.api.operations import (
     FC2,
     FC3,
@@ -54,11 +56,16 @@ def _delete(call: Call) -> Reply:
 def _list(call: Call) -> Reply:
     service, qualifier = call.service()
     part = wanted(call)
-    if call.query.get("fcVersion") == "v2":  # FC3 can be asked for those of services: not here
-        return Reply({"functions": []})
+    matches = wanted_functions(call) if call.prefix in FC3 else None
     page = call.account.list_functions(
-        service, qualifier, prefix=part.prefix, start=part.start, limit=part.limit
+        service,
+        qualifier,
+        prefix=part.prefix,
+        start=part.start,
+        limit=part.limit if matches is None else None,
     )
+    if matches is not None:
+        page = page_of([entry for entry in page.entries if matches(entry)], part.limit)
     if call.prefix in FC3:
         return listed("functions", page, lambda entry: shown.fc3_function(call.account, entry))
     return listed("functions", page, shown.fc2_function)

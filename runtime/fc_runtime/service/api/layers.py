@@ -50,10 +50,10 @@ def _list(call: Call) -> Reply:
 
 def _list_versions(call: Call) -> Reply:
     start = call.query.get("startVersion") or "1"
-    if not (start.isascii() and start.isdecimal()):
-        raise invalid(f"startVersion: a number, not '{start}'")
+    if not (start.isascii() and start.isdecimal() and len(start) <= 8):
+        raise invalid(f"startVersion: a number, not '{start[:64]}'")
     page = call.account.list_layer_versions(
-        call.path["layer"], start=int(start[:8]), limit=wanted(call).limit
+        call.path["layer"], start=int(start), limit=wanted(call).limit
     )
     body: dict[str, Any] = {"layers": [_shown(call, entry) for entry in page.entries]}
     if page.next is not None:

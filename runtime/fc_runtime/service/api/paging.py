@@ -32,8 +32,8 @@ class Wanted:
 def wanted(call: Call) -> Wanted:
     """What the query asks for. Raises ApiError 400."""
     text = call.query.get("limit", "") or str(DEFAULT_LIMIT)
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST):
-        raise invalid(f"limit: a whole number from 1 to {MOST}, not '{text}'")
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST):
+        raise invalid(f"limit: a whole number from 1 to {MOST}, not '{text[:64]}'")
     token = call.query.get("nextToken", "")
     start = _decoded(token) if token else call.query.get("startKey", "")
     return Wanted(call.query.get("prefix", ""), start, int(text))

@@ -19,7 +19,6 @@ _SNAPSHOTS: Final = "snapshots of instances"
 _GROUPS: Final = "resource groups: there is one account, without groups"
 _SOURCES: Final = "event sources of the cloud: nothing of them reaches this machine"
 _GPU: Final = "GPU instances"
-_SWITCH: Final = "switching invocations off: a function answers for as long as it is there"
 _BOTH: Final = (*FC3, *FC2)
 _TASKS: Final = f"{OF_FC3}/async-tasks"
 _STATEFUL: Final = f"{OF_FC2}/stateful-async-invocations"
@@ -51,11 +50,6 @@ REFUSED: Final = (  # name, verb, path, API versions, why
     ("GetSnapshot", "GET", f"{OF_FC3}/snapshots/{{snapshot}}", FC3, _SNAPSHOTS),
     ("DeleteSnapshot", "DELETE", f"{OF_FC3}/snapshots/{{snapshot}}", FC3, _SNAPSHOTS),
     ("ChangeResourceGroup", "PUT", "/resource-groups", FC3, _GROUPS),
-    *(  # the documents have PUT, the official client POST
-        (f"{name}FunctionInvocation", verb, f"{OF_FC3}/invoke/{name.lower()}", FC3, _SWITCH)
-        for name in ("Enable", "Disable")
-        for verb in ("PUT", "POST")
-    ),
     ("RegisterEventSource", "POST", f"{OF_FC2}/event-sources", FC2, _SOURCES),
     ("ListEventSources", "GET", f"{OF_FC2}/event-sources", FC2, _SOURCES),
     ("DeregisterEventSource", "DELETE", f"{OF_FC2}/event-sources/{{arn:path}}", FC2, _SOURCES),

@@ -4,7 +4,6 @@ Operations as Starlette routes: reads the body within bounds, answers in a threa
 Every reply has a ``X-Fc-Request-Id``; every refusal is JSON (spec 5.D).
 """
 
-import json
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -18,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from fc_runtime.errors import OverloadedError
 from fc_runtime.service.account import Account
+from fc_runtime.service.account.given import strict_json
 from fc_runtime.service.api.operations import Call, Operation, Reply
 from fc_runtime.service.errors import ApiError, invalid
 
@@ -131,18 +131,12 @@ def _object(content: bytearray) -> dict[str, Any]:
     if not content.strip():
         return {}
     try:
-        value = json.loads(content, parse_constant=_no_number)
-        if b"\\u" in content:
-            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
-    except (ValueError, RecursionError) as error:
+        value = strict_json(content)
+    except ValueError as error:
         raise invalid(f"the body is no JSON: {error}") from error
     if not isinstance(value, dict):
         raise invalid(f"the body is to be a JSON object, not a {type(value).__name__}")
     return value
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _response(reply: Reply, known: str) -> Response:

@@ -11,6 +11,7 @@ _ONLY_FC3: Final = frozenset({"internetAccess", "role"})
 
 def fc3_function(account: Account, entry: Entry) -> dict[str, Any]:
     """Spec 7.C. What is stored is ready: nothing is ever Pending or InProgress."""
+    restriction = account.restriction(entry.name)
     return {
         **_function(entry),
         "functionArn": account.function_arn("", entry.name),
@@ -19,6 +20,7 @@ def fc3_function(account: Account, entry: Entry) -> dict[str, Any]:
         ],
         "state": "Active",
         "lastUpdateStatus": "Successful",
+        **({"invocationRestriction": restriction} if restriction else {}),
     }
 
 

@@ -129,9 +129,9 @@ def _needed(resources: list[str]) -> list[str]:
 
 def _number(call: Call, name: str, default: int) -> int:
     text = call.query.get(name) or str(default)
-    if not (text.isascii() and text.isdecimal()):
-        raise invalid(f"{name}: a whole number, not '{text}'")
-    return int(text[:9])
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise invalid(f"{name}: a whole number, not '{text[:64]}'")
+    return int(text)
 
 
 OPERATIONS: Final = (

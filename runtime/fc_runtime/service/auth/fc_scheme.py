@@ -64,6 +64,7 @@ def verify_header(
 
 
 def is_signed_url(request: Request) -> bool:
+    """Does it say that it is one? Whether it is a good one, `verify_url` finds out."""
     return SIGNATURE in request.raw_query and any(name == SIGNATURE for name, _ in request.pairs())
 
 
@@ -91,6 +92,7 @@ def verify_url(request: Request, keys: AccessKeys, now: float) -> AccessKey:
 
 
 def known(keys: AccessKeys, key_id: bytes) -> AccessKey:
+    """The key of that id. Raises ApiError 403 ``InvalidAccessKeyID``."""
     name = key_id.decode("ascii", "replace")[:256]
     key = keys.get(name)
     if key is None:

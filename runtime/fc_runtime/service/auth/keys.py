@@ -83,6 +83,7 @@ class AccessKeys:
         return cls(keys, file=file)
 
     def get(self, key_id: str) -> AccessKey | None:
+        """None for an id that nobody configured. Looks at the file again, once a second at most."""
         if self._file is not None and self._clock() - self._looked_at >= LOOK_AGAIN_S:
             self._look_again(self._file)
         return self._by_id.get(key_id)

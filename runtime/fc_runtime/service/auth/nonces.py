@@ -17,6 +17,8 @@ MOST: Final = 1_000_000  # of about 80 bytes each
 
 
 class Nonces:
+    """Any thread."""
+
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._lock = threading.Lock()

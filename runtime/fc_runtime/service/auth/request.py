@@ -60,6 +60,7 @@ class Request:
         return self._headers.get(name)
 
     def required(self, name: bytes) -> bytes:
+        """As `header`. Raises ApiError 400 ``MissingRequiredHeader`` too."""
         value = self.header(name)
         if not value:
             raise missing(name.decode("latin-1"))
@@ -83,16 +84,19 @@ Clock = Callable[[], float]  # seconds since the epoch
 
 
 def missing(header: str) -> ApiError:
+    """400, in the words of spec 5.D."""
     return ApiError(
         400, "MissingRequiredHeader", f"required HTTP header {header} was not specified"
     )
 
 
 def denied(message: str) -> ApiError:
+    """403 ``AccessDenied``."""
     return ApiError(403, "AccessDenied", message)
 
 
 def mismatch() -> ApiError:
+    """403 ``SignatureNotMatch``, in the words of spec 5.D."""
     return ApiError(
         403,
         "SignatureNotMatch",
@@ -102,6 +106,7 @@ def mismatch() -> ApiError:
 
 
 def unknown_key(key_id: str) -> ApiError:
+    """403 ``InvalidAccessKeyID``, in the words of spec 5.D."""
     return ApiError(403, "InvalidAccessKeyID", f"invalid access key ID '{key_id}'")
 
 

@@ -69,6 +69,9 @@ class TokenRules:
         return _parsed(auth_config)
 
     def needs_token(self, path: str) -> bool:
+        """Always, if the function may take *path* for another: "/public/../admin", "//admin"."""
+        if _is_crooked(path):
+            return True
         if self.guarded is not None:
             return any(_matches(path, pattern) for pattern in self.guarded)
         return not any(_matches(path, pattern) for pattern in self.free)
@@ -199,6 +202,11 @@ def _paths(config: Mapping[str, object], name: str) -> tuple[str, ...]:
 
 def _matches(path: str, pattern: str) -> bool:
     return path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern
+
+
+def _is_crooked(path: str) -> bool:
+    steps = path.replace("\\", "/").split("/")[1:]
+    return any(step in (".", "..") for step in steps) or "" in steps[:-1]
 
 
 def _find(request: Request, lookup: Lookup) -> str:

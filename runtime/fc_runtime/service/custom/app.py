@@ -7,15 +7,13 @@ path does. What the function did is in ``x-fc-status``: 200, or 404 if it failed
 says the same of events and hooks, and belongs to the client of an HTTP trigger.
 """
 
+import asyncio
 import json
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
-
-from starlette.types import Receive, Scope, Send
 
 from fc_runtime.aio import AsyncRuntime
 from fc_runtime.errors import (
@@ -27,26 +25,31 @@ from fc_runtime.errors import (
 )
 from fc_runtime.function import Function
 from fc_runtime.outcome import Result
+from fc_runtime.pool.events import Log
 from fc_runtime.service.custom import output, passing
 from fc_runtime.service.custom.deployment import Deployment, load_failure
+from fc_runtime.service.custom.hooks import HookLog
+from fc_runtime.service.custom.replies import JSON, OCTETS, answer, answer_with, refuse
 from fc_runtime.service.custom.settings import DEFAULT_HANDLER, CustomSettings
 from fc_runtime.service.custom.told import Told, told_by
 from fc_runtime.service.errors import ApiError
-from fc_runtime.service.gateway.http_body import ClientGoneError, read_body, while_connected
+from fc_runtime.service.gateway.bodies import ClientGoneError, Receive, Room, Scope, Send, read
+from fc_runtime.service.gateway.http_wsgi import request_of
+from fc_runtime.service.gateway.presence import Presence
+from fc_runtime.service.settings import Settings
 
-MAX_BODY_BYTES: Final = 32 * 1024 * 1024  # FC's own, spec 4.C
-OCTETS: Final = "application/octet-stream"
-JSON: Final = "application/json"
-_FAILED: Final = "404"
-_WELL: Final = "200"
+BODIES: Final = Settings()  # of bodies FC's own limits hold here too
+MAX_BODY_BYTES: Final = BODIES.max_body_bytes
 
-Headers = Iterable[tuple[str, str]]
-Call = Callable[[Told, Receive, Send], Awaitable[None]]
+Call = Callable[[Scope, Told, Receive, Send], Awaitable[None]]
 
 
 class CustomApp:
     """
     ``await app(scope, receive, send)``; `start` before the first request, `stop` after the last.
+
+    Args:
+        hooks: the log of *runtime*, which tells what the function's hooks write.
     """
 
     def __init__(
@@ -54,14 +57,19 @@ class CustomApp:
         settings: CustomSettings,
         runtime: AsyncRuntime,
         out: output.Output | None = None,
+        hooks: HookLog | None = None,
     ) -> None:
         self.settings = settings
         self._runtime = runtime
         self._deployment = Deployment(settings, runtime)
         self._out = out or output.Output()
+        self._hooks = hooks or HookLog(self._out)
+        self._presence: Presence | None = None
+        self._room = Room(BODIES.max_held_bytes)
 
     async def start(self) -> None:
         """Have a worker ready, where nobody else says when (`CustomSettings.eager`)."""
+        self._presence = Presence(self._room)
         if self.settings.eager:
             told = told_by([])
             await self._initialize(told, await self._deployment.begin(told))
@@ -81,29 +89,29 @@ class CustomApp:
         try:
             told = told_by(scope["headers"], believed=self.settings.platform)
         except ApiError as error:
-            await _refuse(send, error, told_by([]).request_id)
+            await refuse(send, error, told_by([]))
             return
         try:
-            await self._route(scope, told)(told, receive, send)
+            await self._route(scope, told)(scope, told, receive, send)
         except ClientGoneError:
             await self._out.end(output.INVOKE, told.request_id, b"", output.CANCELLED)
         except InvalidFunctionError as error:
             handler = self.settings.handler or told.handler or DEFAULT_HANDLER
             details = json.dumps(load_failure(error, handler), indent=4, sort_keys=True)
-            await _answer(send, told, 404, JSON, details.encode(), failed=True)
+            await answer(send, told, 404, JSON, details.encode(), failed=True)
         except RefusedError as error:
-            await _refuse(send, _refusal(error), told.request_id)
+            await refuse(send, _refusal(error), told)
         except ApiError as error:
-            await _refuse(send, error, told.request_id)
+            await refuse(send, error, told)
         except Exception:  # noqa: BLE001 (ours: the platform would count a bare 500 as a success)
             sys.stderr.write(f"fc-runtime: {told.request_id}: {traceback.format_exc()}")
             bug = ApiError(500, "InternalServerError", "a bug in fc-runtime; its log says more")
-            await _refuse(send, bug, told.request_id)
+            await refuse(send, bug, told)
 
     def _route(self, scope: Scope, told: Told) -> Call:
         asked = told.control_path or f"{scope['method']} {scope['path']}"
         if not self.settings.platform and asked not in ("/invoke", "POST /invoke"):
-            return partial(self._passed, scope)
+            return self._passed
         match asked:
             case "/invoke" | "POST /invoke":
                 return self._invoked
@@ -114,51 +122,47 @@ class CustomApp:
             case "/pre-freeze" | "GET /pre-freeze":
                 return self._frozen
             case _:
-                return partial(self._passed, scope)
+                return self._passed
 
     # -- the calls -----------------------------------------------------------------------------
 
-    async def _invoked(self, told: Told, receive: Receive, send: Send) -> None:
-        event = await read_body(receive, MAX_BODY_BYTES)
+    async def _invoked(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
+        event = await _body(scope, receive, self._room)
         function = await self._deployment.settle(told)
         result = await self._run(told, receive, function, event)
         kind = OCTETS if result.ok else JSON
-        await _answer(
+        await answer(
             send, told, 200 if result.ok else 404, kind, result.payload, failed=not result.ok
         )
 
     async def _passed(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
-        content = await read_body(receive, MAX_BODY_BYTES)
+        content = await _body(scope, receive, self._room)
         function = await self._deployment.settle(told)
         call = passing.asked(scope, told)
         if self._deployment.wsgi:
-            result = await self._run(
-                told, receive, function, content, http=passing.request_of(call)
-            )
+            result = await self._run(told, receive, function, content, http=request_of(call))
         else:
             account_id = self.settings.account_id or told.account_id
             event = passing.event_of(call, content, told, account_id, datetime.now(UTC))
             result = await self._run(told, receive, function, event)
-        answer = passing.answer_of(result)
-        await _answer_with(
+        given = passing.answer_of(result)
+        await answer_with(
             send,
-            answer.status,
-            [
-                *answer.headers,
-                ("x-fc-request-id", told.request_id),
-                ("x-fc-status", _FAILED if answer.error_type else _WELL),
-            ],
-            answer.body,
+            told,
+            given.status,
+            given.headers,
+            given.body,
+            failed=not result.ok or bool(given.error_type),
             bodiless=scope["method"] == "HEAD",
         )
 
-    async def _initialized(self, told: Told, receive: Receive, send: Send) -> None:
-        await read_body(receive, MAX_BODY_BYTES)
+    async def _initialized(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
+        await _body(scope, receive, self._room)
         failure = await self._initialize(told, await self._deployment.settle(told))
         if failure is None:
-            await _answer(send, told, 200, OCTETS, b"", failed=False)
+            await answer(send, told, 200, OCTETS, b"", failed=False)
         else:
-            await _answer(send, told, 404, JSON, failure, failed=True)
+            await answer(send, told, 404, JSON, failure, failed=True)
 
     async def _initialize(self, told: Told, function: Function) -> bytes | None:
         """None once a worker is ready, else FC's error body."""
@@ -171,37 +175,44 @@ class CustomApp:
         await self._out.end(output.INITIALIZE, told.request_id, result.log, error)
         return None if result.ok else result.payload
 
-    async def _stopped(self, told: Told, receive: Receive, send: Send) -> None:
+    async def _stopped(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
         """Nothing comes after it: FC destroys the instance, so the workers end here and now."""
-        await read_body(receive, MAX_BODY_BYTES)
+        await _body(scope, receive, self._room)
         await self._out.start(output.PRE_STOP, told.request_id)
+        self._hooks.stopping = True
         await self.stop()
-        await self._out.end(output.PRE_STOP, told.request_id, b"")
-        await _answer(send, told, 200, OCTETS, b"", failed=False)
+        await self._out.end(output.PRE_STOP, told.request_id, b"", self._hooks.failure)
+        await answer(send, told, 200, OCTETS, b"", failed=False)
 
-    async def _frozen(self, told: Told, receive: Receive, send: Send) -> None:
+    async def _frozen(self, scope: Scope, told: Told, receive: Receive, send: Send) -> None:
         """The hook itself runs in the worker, right after each invocation."""
-        await read_body(receive, MAX_BODY_BYTES)
-        await _answer(send, told, 200, OCTETS, b"", failed=False)
+        await _body(scope, receive, self._room)
+        await answer(send, told, 200, OCTETS, b"", failed=False)
 
     async def _run(
         self, told: Told, receive: Receive, function: Function, event: bytes, **options: Any
     ) -> Result:
         """One invocation, its log written before anybody is answered."""
+        if self._presence is None:
+            raise InternalError("the app has to be started first")
         await self._out.start(output.INVOKE, told.request_id)
         try:
-            result = await while_connected(
-                receive,
-                self._runtime.invoke(
-                    function.name,
-                    event,
-                    timeout=self._deployment.timeout_for(function, told),
-                    request_id=told.request_id,
-                    credentials=told.credentials,
-                    check=False,
-                    **options,
-                ),
-            )
+            with self._presence.of(receive) as visit:
+                try:
+                    result = await self._runtime.invoke(
+                        function.name,
+                        event,
+                        timeout=self._deployment.timeout_for(function, told),
+                        request_id=told.request_id,
+                        credentials=told.credentials,
+                        check=False,
+                        **options,
+                    )
+                except asyncio.CancelledError:
+                    if not visit.has_left:
+                        raise
+                    visit.forgive()
+                    raise ClientGoneError from None
         except RefusedError as error:
             await self._out.end(output.INVOKE, told.request_id, b"", str(error))
             raise
@@ -210,13 +221,24 @@ class CustomApp:
         return result
 
 
-def build_custom(settings: CustomSettings, runtime: AsyncRuntime) -> CustomApp:
+def build_custom(
+    settings: CustomSettings,
+    out: output.Output | None = None,
+    log: Log | None = None,
+    **options: Any,
+) -> CustomApp:
     """
-    The ASGI application of a custom runtime; it owns *runtime* and closes it.
+    The ASGI application of a custom runtime, with a runtime of its own, which it closes.
 
-    Its lifespan is `CustomApp.start` and `CustomApp.stop`.
+    Args:
+        log: for what the runtime's supervisor does; what hooks write goes to *out*.
+        options: of `AsyncRuntime`.
     """
-    return CustomApp(settings, runtime)
+    out = out or output.Output()
+    hooks = HookLog(out, log)
+    # Of an HTTP request an event holds base64.
+    runtime = AsyncRuntime(max_event_bytes=2 * MAX_BODY_BYTES, log=hooks, **options)
+    return CustomApp(settings, runtime, out, hooks)
 
 
 def _refusal(error: RefusedError) -> ApiError:
@@ -227,52 +249,8 @@ def _refusal(error: RefusedError) -> ApiError:
     return ApiError(503, "ServiceUnavailable", str(error))
 
 
-async def _refuse(send: Send, error: ApiError, request_id: str) -> None:
-    await _answer_with(
-        send,
-        error.status,
-        [
-            ("content-type", JSON),
-            ("x-fc-request-id", request_id),
-            ("x-fc-status", _FAILED),
-            *error.headers.items(),
-        ],
-        json.dumps(error.body(request_id)).encode(),
-    )
-
-
-async def _answer(
-    send: Send, told: Told, status: int, kind: str, content: bytes, *, failed: bool
-) -> None:
-    await _answer_with(
-        send,
-        status,
-        [
-            ("content-type", kind),
-            ("x-fc-request-id", told.request_id),
-            ("x-fc-status", _FAILED if failed else _WELL),
-        ],
-        content,
-    )
-
-
-async def _answer_with(
-    send: Send, status: int, headers: Headers, content: bytes, *, bodiless: bool = False
-) -> None:
-    raw = [(name.lower().encode("latin-1"), _encoded(value)) for name, value in headers]
-    if status not in (204, 304):
-        raw.append((b"content-length", str(len(content)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    without = bodiless or status in (204, 304)
-    await send({"type": "http.response.body", "body": b"" if without else content})
-
-
-def _encoded(value: str) -> bytes:
-    """Latin-1 where that is enough, as HTTP means it; else UTF-8."""
-    try:
-        return value.encode("latin-1")
-    except UnicodeEncodeError:
-        return value.encode("utf-8", "replace")
+async def _body(scope: Scope, receive: Receive, room: Room) -> bytes:
+    return await read(receive, scope["headers"], BODIES, MAX_BODY_BYTES, room)
 
 
 async def _lifespan(

@@ -33,14 +33,15 @@ class Output:
         self._writable.register(fd, select.POLLOUT)
 
     async def start(self, what: str, request_id: str) -> None:
-        await self._write(f"FC {what} Start RequestId: {request_id}\n".encode())
+        await self._write(started(what, request_id))
 
     async def end(self, what: str, request_id: str, log: bytes, error: str = "") -> None:
         """*log*: what the function wrote; *error*: why it failed, empty if it did not."""
-        if log and not log.endswith(b"\n"):
-            log += b"\n"
-        suffix = f", Error: {error}" if error else ""
-        await self._write(log + f"FC {what} End RequestId: {request_id}{suffix}\n".encode())
+        await self._write(lines(log) + ended(what, request_id, error))
+
+    def write(self, text: bytes) -> None:
+        """For other threads than the loop's. Blocks until all of it is written."""
+        self._write_alone(text)
 
     async def _write(self, text: bytes) -> None:
         # What poll says of a pipe is true of PIPE_BUF bytes, and of nothing larger.
@@ -69,6 +70,20 @@ class Output:
                 return  # nobody collects it any more, and there is nobody else to tell
 
 
+def started(what: str, request_id: str) -> bytes:
+    return f"FC {what} Start RequestId: {request_id}\n".encode()
+
+
+def ended(what: str, request_id: str, error: str = "") -> bytes:
+    suffix = f", Error: {error}" if error else ""
+    return f"FC {what} End RequestId: {request_id}{suffix}\n".encode()
+
+
+def lines(log: bytes) -> bytes:
+    """What follows begins on a line of its own."""
+    return log if not log or log.endswith(b"\n") else log + b"\n"
+
+
 def error_suffix(result: Result) -> str:
     """What the End line says of a failure, as FC does (spec 5.B, 6.2); empty if there is none."""
     if result.ok:
@@ -88,13 +103,11 @@ def with_initialization(result: Result) -> bytes:
     size = result.init_log_bytes
     if not size:
         return result.log
-    whose = f"RequestId: {result.request_id}\n"
-    first = result.log[:size]
     return b"".join(
         (
-            f"FC {INITIALIZE} Start {whose}".encode(),
-            first if first.endswith(b"\n") else first + b"\n",
-            f"FC {INITIALIZE} End {whose}".encode(),
+            started(INITIALIZE, result.request_id),
+            lines(result.log[:size]),
+            ended(INITIALIZE, result.request_id),
             result.log[size:],
         )
     )

@@ -4,18 +4,13 @@ the handler and back (spec 4.A, 4.B, 9.A).
 """
 
 from datetime import datetime
-from typing import Final
 
-from starlette.types import Scope
-
-from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import Result
 from fc_runtime.service.custom.told import Told
-from fc_runtime.service.gateway import http_event
+from fc_runtime.service.gateway import http_event, http_wsgi
+from fc_runtime.service.gateway.bodies import Scope
 from fc_runtime.service.gateway.http_answer import Answer, accepted, failed
 from fc_runtime.service.gateway.http_call import HttpCall, call_of, raw_path_of
-
-UNHANDLED: Final = "UnhandledInvocationError"
 
 
 def asked(scope: Scope, told: Told) -> HttpCall:
@@ -46,31 +41,10 @@ def event_of(call: HttpCall, content: bytes, told: Told, account_id: str, now: d
     )
 
 
-def request_of(call: HttpCall) -> HttpRequest:
-    """For a WSGI application: what `AsyncRuntime.invoke` takes besides the body."""
-    queries: dict[str, list[str]] = {}
-    for name, value in call.queries():
-        queries.setdefault(name, []).append(value)
-    headers: dict[str, list[str]] = {}
-    for raw_name, raw_value in call.headers:
-        # WSGI means Latin-1: an application that knows better decodes the bytes itself.
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers.setdefault(name, []).append(value)
-    return HttpRequest(
-        method=call.method,
-        path=call.path_bytes.decode("latin-1"),
-        request_uri=call.request_uri,
-        client_ip=call.client_ip,
-        host=call.host,
-        queries=queries,
-        headers=headers,
-    )
-
-
 def answer_of(result: Result) -> Answer:
     """What the client is answered; 502 with FC's error body if the function failed."""
     if not result.ok:
-        return failed(result.payload, UNHANDLED)
+        return failed(result.payload)
     if result.http is not None:
-        return accepted(Answer(result.http.status, list(result.http.headers), result.payload))
+        return accepted(http_wsgi.answer_of(result.http, result.payload))
     return accepted(http_event.answer_of(result.payload))

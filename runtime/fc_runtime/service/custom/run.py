@@ -12,23 +12,29 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
-from fc_runtime.aio import AsyncRuntime
 from fc_runtime.errors import InvalidFunctionError
 from fc_runtime.pool.events import Log
-from fc_runtime.service.custom.app import MAX_BODY_BYTES, CustomApp, build_custom
+from fc_runtime.service.custom.app import CustomApp, build_custom
 from fc_runtime.service.custom.settings import CustomSettings
+from fc_runtime.service.listening import BACKLOG, ListenError, listen, url_of
 
 KEEP_ALIVE_S: Final = 20 * 60  # FC reuses connections, and asks for no less than 15 min (spec 9.A)
-BACKLOG: Final = 1024
 STARTED: Final = 0
 NOT_STARTED: Final = 2  # as of a command line that cannot work
+NO_ADDRESS: Final = 69  # as of a daemon whose address is another's
 
 
-def run_custom(settings: CustomSettings, *, isolation: str = "auto", log: Log | None = None) -> int:
+def run_custom(
+    settings: CustomSettings,
+    *,
+    isolation: str = "auto",
+    max_queue: int = 1000,
+    log: Log | None = None,
+) -> int:
     """
     Serve until SIGTERM or SIGINT; hands back the exit code.
 
@@ -36,13 +42,13 @@ def run_custom(settings: CustomSettings, *, isolation: str = "auto", log: Log | 
     starting, in one line on standard error.
     """
     try:
-        listening = _listen(settings.host, settings.port)
-    except OSError as error:
-        _say(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
-        return NOT_STARTED
-    try:
-        with listening:
-            asyncio.run(_serve(settings, listening, isolation, log))
+        with listen(settings.host, settings.port) as listening:
+            asyncio.run(
+                _serve(settings, listening, isolation=isolation, max_queue=max_queue, log=log)
+            )
+    except ListenError as error:
+        _say(str(error))
+        return NO_ADDRESS
     except InvalidFunctionError as error:
         _say(str(error))
         return NOT_STARTED
@@ -50,11 +56,11 @@ def run_custom(settings: CustomSettings, *, isolation: str = "auto", log: Log | 
 
 
 async def _serve(
-    settings: CustomSettings, listening: socket.socket, isolation: str, log: Log | None
+    settings: CustomSettings, listening: socket.socket, *, log: Log | None, **options: Any
 ) -> None:
-    runtime = AsyncRuntime(isolation=isolation, max_event_bytes=2 * MAX_BODY_BYTES, log=log)
-    app = build_custom(settings, runtime)
+    app = build_custom(settings, log=log, **options)
     server = _Server(_configured(app, settings))
+    server.host = settings.host
     server.starting = asyncio.ensure_future(app.start())
     try:
         with server.heeding_signals():
@@ -88,14 +94,13 @@ def _configured(app: CustomApp, settings: CustomSettings) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """Says that it serves; takes a signal as a request to stop, not as its own end."""
 
+    host = ""  # as it was asked for
     starting: "asyncio.Future[None] | None" = None  # until it has started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listening in sockets or ():
-            host, port = listening.getsockname()[:2]
-            text = f"http://[{host}]:{port}\n" if ":" in host else f"http://{host}:{port}\n"
-            os.write(sys.stdout.fileno(), text.encode())
+            os.write(sys.stdout.fileno(), f"{url_of(listening, self.host)}\n".encode())
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -118,21 +123,6 @@ class _Server(uvicorn.Server):
             self.starting.cancel()
         self.force_exit = self.should_exit
         self.should_exit = True
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol by name: asyncio has what it accepts sent at once only if it is told.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(BACKLOG)
-        listening.setblocking(False)
-    except OSError:
-        listening.close()
-        raise
-    return listening
 
 
 def _say(text: str) -> None:

@@ -1,11 +1,15 @@
 """
 The bytes of a request, as they come: counted, held once, never interpreted.
 
+All requests together may hold so much and no more (`Room`): whoever would go beyond is told to come
+again. What came in one piece is not counted, for that is bounded by the number of connections.
+
 A body that is too large is read to its end all the same, up to a bound, and thrown away: most
 clients write all before they read anything, and would see a broken connection instead of the
 refusal (spec 14, line 36).
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from io import BytesIO
 from typing import Any, Final, TypeAlias
@@ -24,14 +28,56 @@ class ClientGoneError(Exception):
     """The connection ended before the request did. There is nobody to answer."""
 
 
+class Room:
+    """
+    For the bodies of all requests of one loop.
+
+    Args:
+        most: bytes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    def share(self) -> "Share":
+        """Of the request that the running task answers: given back when that has ended."""
+        share = Share(self)
+        task = asyncio.current_task()
+        if task is not None:
+            task.add_done_callback(lambda _task: share.give_back())
+        return share
+
+
+class Share:
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._size = 0
+
+    def take(self, size: int) -> bool:
+        """False, and nothing is taken, if there is not so much left."""
+        if size > self._room.left:
+            return False
+        self._room.left -= size
+        self._size += size
+        return True
+
+    def give_back(self) -> None:
+        self._room.left += self._size
+        self._size = 0
+
+
 async def read(
-    receive: Receive, headers: Iterable[tuple[bytes, bytes]], settings: Settings, most: int
+    receive: Receive,
+    headers: Iterable[tuple[bytes, bytes]],
+    settings: Settings,
+    most: int,
+    room: Room,
 ) -> bytes:
     """
     All of the body, at most *most* bytes.
 
-    Raises ApiError 400 ``EntityTooLarge``; ClientGoneError. One that stops coming is not waited for
-    here: who holds the connection ends it then.
+    Raises ApiError 400 ``EntityTooLarge``, or 429 if *room* has none; ClientGoneError. One that
+    stops coming is not waited for here: who holds the connection ends it then.
     """
     announced = -1
     waits = False
@@ -51,18 +97,21 @@ async def read(
             raise too_large(most)
         return body
     held = BytesIO()  # its bytes grow in place, and are handed out without a copy
-    held.write(body)
-    size = len(body)
-    while message.get("more_body"):
-        message = await _next(receive)
-        size += len(message.get("body", _NONE))
-        if size > most:
+    share = room.share()
+    size = 0
+    while True:
+        piece = message.get("body", _NONE)
+        size += len(piece)
+        if size > most or not share.take(len(piece)):
             held.close()
+            share.give_back()
             more = message.get("more_body", False)
             whole = not more or await _drain(receive, settings)
-            raise too_large(most, close=not whole)
-        held.write(message.get("body", _NONE))
-    return held.getvalue()
+            raise too_large(most, close=not whole) if size > most else _no_room(close=not whole)
+        held.write(piece)
+        if not message.get("more_body"):
+            return held.getvalue()
+        message = await _next(receive)
 
 
 def too_large(most: int, *, close: bool = False) -> ApiError:
@@ -70,6 +119,12 @@ def too_large(most: int, *, close: bool = False) -> ApiError:
     headers = {"Connection": "close"} if close else {}
     message = f"payload size exceeds maximum allowed size ({most} bytes)"
     return ApiError(400, "EntityTooLarge", message, headers)
+
+
+def _no_room(*, close: bool) -> ApiError:
+    headers = {"Retry-After": "1"} | ({"Connection": "close"} if close else {})
+    message = "too many large requests at the same time: try again"
+    return ApiError(429, "ResourceThrottled", message, headers)
 
 
 async def _drain(receive: Receive, settings: Settings) -> bool:

@@ -121,9 +121,10 @@ class Express:
         passage.deployment = deployment
         passage.with_log = with_log
         request_id = passage.request_id = invoke.new_request_id(fc2=not url.startswith(b"/2023"))
+        if not self._presence.take(passage, len(body)):
+            return None
         try:
             invoke.check(url, headers, body)
-            self._presence.note(passage)
             flight = self._lean.start(deployment.key, body, request_id, passage.landed)
             if not flight.over:
                 passage.flight = flight
@@ -143,18 +144,18 @@ class Express:
                 self._reply(passage, result)
             except Exception as error:  # noqa: BLE001 (told by `Invoke`)
                 self._refuse(passage, error)
-        self._presence.forget(passage)
+        self._presence.forget(passage, len(passage.body))
 
     def left(self, passage: Passage) -> None:
         """Its client. In the air it is let be: it will have landed, or been passed on, soon."""
         flight = passage.flight
         if flight is not None and not flight.over and flight.instance is None:
             self._lean.abandon(flight)
-            self._presence.forget(passage)
+            self._presence.forget(passage, len(passage.body))
             self._invoke.count(None)
 
     def _refuse(self, passage: Passage, error: Exception) -> None:
-        self._presence.forget(passage)
+        self._presence.forget(passage, len(passage.body))
         passage.link.pass_on(passage, Begun(passage.request_id, refusal=error))
 
     def _reply(self, passage: Passage, result: Result) -> None:

@@ -14,9 +14,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from fc_runtime.service.deployment import EXPOSED
 from fc_runtime.service.errors import ApiError
 from fc_runtime.service.gateway.http_call import MAX_HEADER_BYTES
-from fc_runtime.service.gateway.replies import COMMON_ERROR, EXPOSED
+from fc_runtime.service.gateway.replies import COMMON_ERROR
 
 _DROPPED: Final = frozenset(
     # transfer-encoding is the server's business, as content-length is

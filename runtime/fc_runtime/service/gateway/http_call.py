@@ -110,6 +110,7 @@ def raw_path_of(scope: Scope) -> str:
 
 
 def host_of(scope: Scope) -> str:
+    """The ``Host`` header, with its port; "" if there is none."""
     return sent_header(scope, b"host")
 
 
@@ -122,6 +123,7 @@ def sent_header(scope: Scope, name: bytes) -> str:
 
 
 def encoded(raw: bytes) -> str:
+    """As ASCII; what is encoded already stays as it is."""
     return raw.decode() if raw.isascii() else quote_from_bytes(raw, safe=_AS_IT_IS + "?")
 
 

@@ -10,10 +10,10 @@ default; with one, the function is not asked before a request.
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from fc_runtime.service.deployment import EXPOSED
 from fc_runtime.service.gateway.bodies import Scope
 from fc_runtime.service.gateway.http_answer import Answer, Pairs
 from fc_runtime.service.gateway.http_call import sent_header
-from fc_runtime.service.gateway.replies import EXPOSED
 
 
 def is_preflight(scope: Scope) -> bool:

@@ -26,6 +26,7 @@ from fc_runtime.errors import (
     OverloadedError,
     RuntimeClosedError,
 )
+from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
 from fc_runtime.service.auth import Admitted, Authenticator, Request, authorize_http
 from fc_runtime.service.deployer import Deployer
@@ -78,7 +79,7 @@ class Work:
 class HttpGateway:
     """
     Args:
-        presence: of the loop that serves.
+        lean, presence: of the loop that serves.
         authenticator: for triggers that are signed; those with tokens need none of it.
         heard: what a function wrote, of each call that wrote anything or failed.
         attachment: force ``Content-Disposition: attachment``, as FC's default domain does.
@@ -90,6 +91,7 @@ class HttpGateway:
         account: Holder,
         deployer: Deployer,
         runtime: AsyncRuntime,
+        lean: Lean,
         presence: Presence,
         settings: Settings,
         telemetry: Telemetry,
@@ -100,6 +102,7 @@ class HttpGateway:
         self._triggers = Triggers(account)
         self._deployer = deployer
         self._runtime = runtime
+        self._lean = lean
         self._presence = presence
         self._settings = settings
         self._telemetry = telemetry
@@ -164,7 +167,7 @@ class HttpGateway:
         admitted = self._admitted(wanted, scope)
         tail = wants_log(scope["headers"])
         most = self._settings.max_body_bytes
-        body = await read(receive, scope["headers"], self._settings, most)
+        body = await read(receive, scope["headers"], self._settings, most, self._presence.room)
         if admitted.pending is not None and admitted.pending.body_sha256 is not None:
             admitted.pending.finish(await _sha256(body))
         call = call_of(
@@ -236,9 +239,7 @@ class HttpGateway:
                     http=http_wsgi.request_of(work.call),
                 )
             event = await self._event(work)
-            return await self._runtime.invoke(
-                deployment.key, event, request_id=work.request_id, check=False
-            )
+            return await self._lean.invoke(deployment.key, event, work.request_id)
         except EventTooLargeError as error:
             raise ApiError(400, "EntityTooLarge", str(error)) from error
         except OverloadedError as error:

@@ -12,6 +12,7 @@ from fc_runtime.service.gateway.http_event import canonical
 
 
 def request_of(call: HttpCall) -> HttpRequest:
+    """*call* in the shape that `Runtime.invoke` takes; its body is the event."""
     queries: dict[str, list[str]] = {}
     for name, value in call.queries():
         queries.setdefault(name, []).append(value)

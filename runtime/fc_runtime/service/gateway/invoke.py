@@ -167,8 +167,10 @@ class Invoke:
         pending = None if self._begin is None or begun.flight else self._begin(scope)
         if begun.flight is not None:  # whoever has gone, it has to be finished
             event = begun.flight.event
+            self._presence.room.share().take(len(event))
         else:
-            event = await read(receive, headers, self._settings, self._settings.max_body_bytes)
+            most = self._settings.max_body_bytes
+            event = await read(receive, headers, self._settings, most, self._presence.room)
         if pending is not None and pending.body_sha256 is not None:
             pending.finish(await _sha256(event))
         with self._presence.of(receive) as visit:

@@ -8,6 +8,10 @@ from fc_runtime.service.errors import ApiError, invalid
 
 ENDING: Final = "/invocations"
 KEPT: Final = 4096  # paths: clients ask for the same few again and again
+# Longer than names and qualifiers can be. What is longer is not kept, nor looked at: the caches
+# would hold what anybody sends, by the hundred megabytes.
+MOST_PATH: Final = 1024
+MOST_QUERY: Final = 1024
 FC3: Final = "2023-03-30"
 FC2: Final = ("2016-08-15", "2021-04-06")
 
@@ -20,9 +24,13 @@ class Asked(NamedTuple):
     qualifier: str | None
 
 
-@lru_cache(KEPT)
 def is_invocation(path: str) -> bool:
     """Is it of the invoke operation? Such a path is nobody else's, right or wrong."""
+    return len(path) <= MOST_PATH and _is_invocation(path)
+
+
+@lru_cache(KEPT)
+def _is_invocation(path: str) -> bool:
     if not path.endswith(ENDING):
         return False
     parts = path.split("/")
@@ -31,7 +39,6 @@ def is_invocation(path: str) -> bool:
     return len(parts) == 7 and parts[1] in FC2 and (parts[2], parts[4]) == ("services", "functions")
 
 
-@lru_cache(KEPT)
 def asked(path: str, query: bytes) -> Asked:
     """
     Args:
@@ -40,6 +47,13 @@ def asked(path: str, query: bytes) -> Asked:
 
     Raises ApiError 400.
     """
+    if len(query) > MOST_QUERY:
+        raise invalid(f"the query is longer than {MOST_QUERY} bytes")
+    return _asked(path, query)
+
+
+@lru_cache(KEPT)
+def _asked(path: str, query: bytes) -> Asked:
     parts = path.split("/")
     qualifier = _qualifier(query)
     if len(parts) == 5:

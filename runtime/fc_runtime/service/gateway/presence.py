@@ -11,16 +11,22 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from fc_runtime.service.gateway.bodies import Receive
+from fc_runtime.service.gateway.bodies import Receive, Room
 
 BEAT_S: Final = 0.05
 
 
 class Presence:
-    """All requests of one loop whose bodies have been read."""
+    """
+    All requests of one loop whose bodies have been read.
 
-    def __init__(self) -> None:
+    Args:
+        room: for those bodies.
+    """
+
+    def __init__(self, room: Room) -> None:
         self.loop = asyncio.get_running_loop()
+        self.room = room
         self._waiting: set[object] = set()
         self._unheard: set[Visit] = set()
         self._beat: asyncio.TimerHandle | None = None
@@ -43,15 +49,28 @@ class Presence:
         self._waiting.discard(visit)
         self._unheard.discard(visit)
 
+    def take(self, request: object, size: int) -> bool:
+        """
+        One that hears by itself if its client goes, with a body of *size* bytes; False if there is
+        no room for that. It will be forgotten (`forget`).
+        """
+        if size > self.room.left:
+            return False
+        self.room.left -= size
+        self.note(request)
+        return True
+
     def note(self, request: object) -> None:
-        """One that hears by itself if its client goes, and will be forgotten (`forget`)."""
         self._waiting.add(request)
         if self._beat is None:
             self._empty.clear()
             self._beat = self.loop.call_later(BEAT_S, self._on_beat)
 
-    def forget(self, request: object) -> None:
-        self._waiting.discard(request)
+    def forget(self, request: object, size: int) -> None:
+        """What `take` was told; a second time does nothing."""
+        if request in self._waiting:
+            self._waiting.discard(request)
+            self.room.left += size
 
     async def until_empty(self) -> None:
         """Within a beat of the last one's leaving."""

@@ -6,34 +6,25 @@ far as they are the same every time.
 import json
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from fc_runtime.outcome import InitializationFailed, Raised, Result
+from fc_runtime.service.deployment import EXPOSED, Deployment
 from fc_runtime.service.errors import ApiError
 from fc_runtime.service.gateway.bodies import Send
-from fc_runtime.service.gateway.load_errors import LOAD_ERRORS
 from fc_runtime.service.gateway.tail import tail
-
-if TYPE_CHECKING:
-    from fc_runtime.service.deployment import Deployment
+from fc_runtime.service.load_errors import LOAD_ERRORS
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 MiB: Final = 1024 * 1024
 UNHANDLED: Final = b"UnhandledInvocationError"
 NOT_INITIALIZED: Final = b"InitializationError"
 COMMON_ERROR: Final = b"FCCommonError"
-EXPOSED: Final = (
-    b"Access-Control-Expose-Headers",
-    (
-        b"Date,x-fc-request-id,x-fc-error-type,x-fc-code-checksum,x-fc-invocation-duration,"
-        b"x-fc-max-memory-usage,x-fc-log-result,x-fc-invocation-code-version,x-fc-instance-id"
-    ),
-)
 _JSON: Final = (b"Content-Type", b"application/json")
 _BYTES: Final = (b"Content-Type", b"application/octet-stream")
 
 
-def headers_of(deployment: "Deployment", result: Result, *, with_log: bool) -> Headers:
+def headers_of(deployment: Deployment, result: Result, *, with_log: bool) -> Headers:
     """All that a reply to one invocation carries, but its length, and its date."""
     usage = result.usage.peak_memory_bytes
     if usage != deployment.shown_memory[0]:
@@ -61,7 +52,7 @@ def headers_of(deployment: "Deployment", result: Result, *, with_log: bool) -> H
     return headers
 
 
-def error_type_of(deployment: "Deployment", result: Result) -> bytes:
+def error_type_of(deployment: Deployment, result: Result) -> bytes:
     """
     ``UnhandledInvocationError``, or that an initializer failed. A handler that cannot be loaded is
     the first, as seen live, although no handler code ran (spec 5.A, 5.C).
@@ -75,7 +66,7 @@ def error_type_of(deployment: "Deployment", result: Result) -> bytes:
     return NOT_INITIALIZED
 
 
-def load_failure(deployment: "Deployment", request_id: str) -> Headers:
+def load_failure(deployment: Deployment, request_id: str) -> Headers:
     """Of one whose code could not be registered at all (`Deployment.load_error`)."""
     return [
         _JSON,
@@ -94,7 +85,7 @@ async def send(send: Send, status: int, headers: Headers, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def head_of(deployment: "Deployment", result: Result, common: Headers, *, with_log: bool) -> bytes:
+def head_of(deployment: Deployment, result: Result, common: Headers, *, with_log: bool) -> bytes:
     """
     `headers_of` a good *result* as bytes that begin a reply, all but the empty line. They are all
     ours, so nothing of them is checked.
@@ -144,17 +135,3 @@ async def send_error(send_: Send, error: ApiError, request_id: str) -> None:
         *more,
     ]
     await send(send_, error.status, headers, body)
-
-
-def fixed_headers(checksum: str, version: str | None) -> tuple[tuple[bytes, bytes], ...]:
-    """
-    Args:
-        checksum: of the code; empty for a folder on this machine, which has none.
-        version: of the service, with FC2; None with FC3.
-    """
-    fixed: list[tuple[bytes, bytes]] = [EXPOSED]
-    if checksum:
-        fixed.append((b"X-Fc-Code-Checksum", checksum.encode()))
-    if version is not None:
-        fixed.append((b"X-Fc-Invocation-Service-Version", version.encode()))
-    return tuple(fixed)

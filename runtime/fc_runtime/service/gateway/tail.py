@@ -3,7 +3,6 @@
 import base64
 import json
 import math
-from datetime import UTC, datetime
 from typing import Final
 
 from fc_runtime.outcome import InitializationFailed, Raised, ResponseRejected, Result, Returned
@@ -23,7 +22,7 @@ def tail(result: Result, *, initializes: bool, memory_mb: int, init_log_bytes: i
 
 def framed(result: Result, *, initializes: bool, memory_mb: int, init_log_bytes: int = 0) -> bytes:
     """
-    All of it (6.1, 6.2, 6.8).
+    All of it (6.1, 6.8). The error of a handler is in it already: the worker logs it (6.2).
 
     Args:
         initializes: has the function an initializer, whose own lines a cold start shows?
@@ -33,15 +32,12 @@ def framed(result: Result, *, initializes: bool, memory_mb: int, init_log_bytes:
     failed_start = type(result.outcome) is InitializationFailed
     error = _error_text(result)
     end = f", Error: {error}" if error else ""
-    record = _record(result) if error == UNHANDLED else b""
     parts: list[bytes] = []
     log = result.log
     if result.cold_start and initializes:
         cut = len(log) if failed_start else init_log_bytes
         parts.append(_line(f"FC Initialize Start RequestId: {request_id}"))
         parts.append(_ended(log[:cut]))
-        if failed_start:
-            parts.append(record)
         parts.append(
             _line(f"FC Initialize End RequestId: {request_id}{end if failed_start else ''}")
         )
@@ -49,7 +45,6 @@ def framed(result: Result, *, initializes: bool, memory_mb: int, init_log_bytes:
     if not (failed_start and initializes):
         parts.append(_line(f"FC Invoke Start RequestId: {request_id}"))
         parts.append(_ended(log))
-        parts.append(record)
         parts.append(_line(f"FC Invoke End RequestId: {request_id}{end}"))
     used_mb = result.usage.peak_memory_bytes / MiB
     billed = math.ceil(result.duration_ms)
@@ -78,12 +73,6 @@ def _error_text(result: Result) -> str:
     if isinstance(cause, Raised | ResponseRejected):
         return UNHANDLED
     return str(json.loads(result.payload)["errorMessage"])  # made by us: the platform's own words
-
-
-def _record(result: Result) -> bytes:
-    """The error as FC's Python runtime logs it, through the root logger (6.2, 6.3)."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
-    return _ended(f"{now}Z {result.request_id} [ERROR] ".encode() + result.payload)
 
 
 def _line(text: str) -> bytes:

@@ -25,6 +25,8 @@ _ASYNC_NAMES: Final = {"statefulInvocation": "asyncTask", "destination": "destin
 
 
 class Plans:
+    """What a manifest comes to, as its components are read one after the other."""
+
     def __init__(self, source: Source, account_id: str) -> None:
         self._source = source
         self._account_id = account_id
@@ -37,6 +39,7 @@ class Plans:
         self._python = True
 
     def finished(self) -> Manifest:
+        """All of it."""
         return Manifest(
             self._source.file,
             tuple(self._services.values()),
@@ -95,15 +98,21 @@ class Plans:
         return value
 
     def _layers(self, section: Section) -> list[str]:
+        """ARNs; and folders, absolute: an extension, for what no cloud has a number of yet."""
         value = section.get("layers")
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(arn, str) for arn in value):
-            section.fail("layers", f"{value!r}: a list of layer ARNs")
+            section.fail("layers", f"{value!r}: a list of layer ARNs, or of folders")
         usable = []
         for arn in value:
             parts = arn.split(":")
-            if len(parts) > 3 and parts[3] == self._account_id:
+            if arn.startswith((".", "/")):
+                folder = (self._source.file.parent / arn).resolve()
+                if not folder.is_dir():
+                    section.fail("layers", f"{arn!r}: there is no folder {folder}")
+                usable.append(str(folder))
+            elif len(parts) > 3 and parts[3] == self._account_id:
                 usable.append(arn)
             else:
                 self.warnings.append(

@@ -44,6 +44,7 @@ class RuntimeCollector(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
+        """In the thread of whoever asks for ``/metrics``."""
         told = self._stats()
         functions: Mapping[str, Mapping[str, Any]] = told["functions"]
         for function in self._labels.keep_only(set(functions)):

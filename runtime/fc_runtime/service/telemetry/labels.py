@@ -17,6 +17,7 @@ class FunctionLabels:
         self._known: set[str] = set()
 
     def of(self, function: str) -> str:
+        """*function* itself, or ``_others`` once there are too many."""
         if function in self._known:
             return function
         if len(self._known) >= self._most:

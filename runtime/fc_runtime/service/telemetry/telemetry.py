@@ -90,6 +90,7 @@ class Telemetry:
         self._requests.counts[kind, str(CLIENT_LEFT)] += 1
 
     def routes(self) -> list[Route]:
+        """Of the three paths."""
         return [
             Route("/healthz", self._health, methods=["GET"]),
             Route("/readyz", self._readiness, methods=["GET"]),

@@ -32,6 +32,7 @@ class RequestSpan:
         self._span = span
 
     def end(self, scope: Scope, kind: str, status: int) -> None:
+        """*status* 499: the client left before the answer. 500 and above is an error."""
         from opentelemetry.trace import StatusCode  # noqa: PLC0415 (of an extra)
 
         span = self._span
@@ -64,6 +65,7 @@ class Tracing:
         self._propagator = TraceContextTextMapPropagator()
 
     def start(self, scope: Scope) -> RequestSpan:
+        """Below the span that ``traceparent`` names, or the first of a trace."""
         from opentelemetry.context import Context  # noqa: PLC0415 (of an extra)
         from opentelemetry.trace import SpanKind  # noqa: PLC0415 (of an extra)
 

@@ -17,6 +17,7 @@ from fc_runtime.service.telemetry.tracing import Tracing
 KIND: Final = "fc.kind"
 FUNCTION: Final = "fc.function"
 REQUEST_ID: Final = "fc.request_id"
+MOST_OF_A_PATH: Final = 1024  # characters in the log: a client may send hundreds of thousands
 _HEALTH: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _log = structlog.get_logger("fc_runtime.access")
 
@@ -77,7 +78,7 @@ class Watched:
                 _log.info(
                     "request.answered",
                     method=scope["method"],
-                    path=scope["path"],
+                    path=scope["path"][:MOST_OF_A_PATH],
                     status=status,
                     duration_ms=round((perf_counter() - started) * 1000, 3),
                     request_id=scope.get(REQUEST_ID),

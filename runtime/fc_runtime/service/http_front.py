@@ -29,12 +29,13 @@ def http_triggers(
     """
 
     def of(app: App) -> Callable[[Asgi], Asgi]:
-        if app.presence is None:
+        if app.lean is None or app.presence is None:
             raise RuntimeError("the app has to be started first")
         gateway = HttpGateway(
             account=account,
             deployer=app.deployer,
             runtime=app.runtime,
+            lean=app.lean,
             presence=app.presence,
             settings=app.settings,
             telemetry=telemetry,

@@ -1,0 +1,1 @@
+GREETINGS = {"en": "Hello", "de": "Hallo", "zh": "你好"}
