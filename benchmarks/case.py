@@ -65,13 +65,14 @@ class Measurement:
 class Case:
     """
     One benchmark. `measure` runs in the fresh process and returns samples for each point; where
-    all competitors are measured *together*, in one process, a map of those for each competitor.
+    all competitors are measured *together*, in one process, a map of those for each competitor;
+    in their place, why there are none.
     """
 
     name: str
     title: str
     file: Path
-    unit: str  # of a sample: "ns", "bytes", or "count", which is shown as a sum
+    unit: str  # of a sample: "ns", "bytes", "per_s", or "count": shown as a sum
     units: Mapping[str, str] = field(default_factory=dict)  # of points that have another one
     points: Sequence[str]
     uncompared: Sequence[str] = ()  # points of which no ratio is made

@@ -159,7 +159,10 @@ def run_case(results, *, quick, progress):
         if "samples" in answer:
             said = answer["samples"]
             for name, samples in (said if case.together else {competitor: said}).items():
-                results.add(placement, name, samples)
+                if isinstance(samples, str):  # why there are none
+                    results.note(name, samples)
+                else:
+                    results.add(placement, name, samples)
         elif "unavailable" in answer:
             results.note(competitor, answer["unavailable"])
             results.hopeless.add(competitor)

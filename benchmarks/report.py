@@ -8,8 +8,10 @@ DASH = "-"
 UNITS = {
     "ns": ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns")),
     "bytes": ((1e6, "MB"), (1e3, "kB"), (1, "B")),
+    "per_s": ((1e3, "k/s"), (1, "/s")),  # the only one of which more is better
     "count": ((1, ""),),
 }
+BETTER = {"ns": "quicker", "bytes": "smaller", "per_s": "ahead"}
 
 
 def amount(value, unit):
@@ -51,8 +53,7 @@ def table_rows(results, placement, point):
     unit = case.unit_of(point)
     if unit == "count":
         return count_rows(results, placement, point)
-    better = "quicker" if unit == "ns" else "smaller"
-    rows = [["", "median", "p99", "of rounds", "to floor", f"{SUBJECT} {better} by", "n"]]
+    rows = [["", "median", "p99", "of rounds", "to floor", f"{SUBJECT} {BETTER[unit]} by", "n"]]
     for competitor in case.competitors:
         found = results.summary(placement, competitor.name, point)
         if found is None:
@@ -64,7 +65,8 @@ def table_rows(results, placement, point):
         if point not in case.uncompared:
             to_floor = results.ratio(placement, competitor.name, case.floor, point)
             if competitor.role is Role.RIVAL:
-                by = results.ratio(placement, competitor.name, SUBJECT, point)
+                pair = (competitor.name, SUBJECT)
+                by = results.ratio(placement, *(pair[::-1] if unit == "per_s" else pair), point)
         rows.append(
             [
                 competitor.name,
@@ -220,6 +222,30 @@ TARGETS = (
             at_most=1.05,
         )
         for sandbox in ("standard", "strict")
+    ),
+    *(
+        Target(
+            text=f"HTTP, 16 connections: at least {at_least:g} x {rival}",
+            case="http_call",
+            placement=Placement.SCHEDULER,
+            point="requests, 16 connections",
+            above=SUBJECT,
+            below=below,
+            at_least=at_least,
+        )
+        for rival, below, at_least in (
+            ("functions-framework", "functions-framework", 3.0),
+            ("the plain echo", "plain echo (uvicorn)", 0.5),
+        )
+    ),
+    Target(
+        text="HTTP, 1 connection: adds at most 2 x a warm call of the library",
+        case="http_call",
+        placement=Placement.SCHEDULER,
+        point="added latency, 1 connection",
+        above=SUBJECT,
+        below="library (a warm call)",
+        at_most=2.0,
     ),
 )
 

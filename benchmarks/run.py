@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cold_start
 import deadline
+import http_call
 import memory
 import memory_limit
 import report
@@ -23,7 +24,7 @@ from machine import CpuTimes, stamp
 
 CASES = {
     one.CASE.name: one.CASE
-    for one in (warm_call, cold_start, memory, deadline, sandbox, memory_limit)
+    for one in (warm_call, cold_start, memory, deadline, sandbox, memory_limit, http_call)
 }
 HERE = Path(__file__).resolve().parent
 INTERRUPTED = 130

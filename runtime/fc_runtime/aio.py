@@ -28,7 +28,7 @@ from fc_runtime.pool.threads import start_thread
 from fc_runtime.runtime import Runtime, refusal, start
 
 T = TypeVar("T")
-_running_loop: Final[Callable[[], asyncio.AbstractEventLoop | None]] = asyncio._get_running_loop  # noqa: SLF001 (documented; the public one raises where there is none)
+running_loop: Final[Callable[[], asyncio.AbstractEventLoop | None]] = asyncio._get_running_loop  # noqa: SLF001 (documented; the public one raises where there is none)
 
 
 class TaskWaiter:
@@ -45,7 +45,7 @@ class TaskWaiter:
         if self._future.cancelled():
             return False
         self.grant = grant
-        if _running_loop() is self._loop:  # from task to task: the loop is awake
+        if running_loop() is self._loop:  # from task to task: the loop is awake
             self._wake()
             return True
         try:

@@ -1,12 +1,16 @@
 """
 Warm calls for a server: `Lean`, what `AsyncRuntime.invoke` does, for the call that nearly all
-calls of a server are (bytes in, an idle instance, a small answer soon), at a third of its cost.
+calls of a server are (bytes in, an idle instance, a small answer soon), at a fraction of its cost.
 
 What is saved: the reader that is added and removed for each call (`dispatch.tap` keeps it), a
 timer for each call (one beat for all of them hands those that last over to `drive`, with its
-looks at deadline, memory and log), and the wake-up of the loop when an instance goes from one
-task of the same loop to the next. As `pool.warm` does, it decides nothing of its own: whatever is
-not as expected goes on the general way, from where it stands.
+looks at deadline, memory and log), a task or two for each call (a `Flight` calls back), and the
+turn of the loop between one call's answer and the next call's event: whoever is next in the queue
+for an instance has his event written in the very callback that has read the answer before. As
+`pool.warm` does, it decides nothing of its own: whatever is not as expected goes on the general
+way, from where it stands.
+
+    start → queue → in the air → landed: with a result, or to be carried on by `finish`
 
 Belongs to one running loop. `close` it there before that loop ends.
 """
@@ -14,25 +18,26 @@ Belongs to one running loop. `close` it there before that loop ends.
 import asyncio
 import os
 import time
-from typing import Final
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Final, cast
 
 from fc_worker import messages as m, wire
-from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
+from fc_worker.wire import PREFIX_BYTES
 
-from fc_runtime.aio import AsyncRuntime, TaskWaiter
-from fc_runtime.dispatch.placement import Placement
+from fc_runtime.aio import AsyncRuntime, running_loop
 from fc_runtime.dispatch.tap import READ_BYTES, Tap
-from fc_runtime.outcome import RETURNED, Result, Usage
+from fc_runtime.flight import Flight
+from fc_runtime.outcome import Result
+from fc_runtime.pool.grants import Grant
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
-from fc_runtime.pool.request import Request
-from fc_runtime.pool.serving import Serving
 from fc_runtime.pool.warm import SMALL_BYTES
 
 BEAT_S: Final = 0.010
 LASTING_NS: Final = 5_000_000  # from here on a call is watched over
 PLAIN_TIMEOUT_NS: Final = 100_000_000  # below, a beat would be too coarse for the deadline
-_INVOKE: Final = int(Kind.INVOKE)
 
 
 class Lean:
@@ -44,7 +49,9 @@ class Lean:
         self._core = runtime._core  # noqa: SLF001 (likewise)
         self._loop = asyncio.get_running_loop()
         self._taps: dict[Instance, Tap] = {}
-        self._waiting: dict[Tap, int] = {}
+        self._in_air: dict[Flight, None] = {}  # oldest first
+        self._offered: deque[Flight] = deque()
+        self._releasing = False
         self._beat: asyncio.TimerHandle | None = None
         self._packed: dict[tuple[Pool, int], tuple[bytes, bytes]] = {}
         self.in_flight = 0
@@ -56,43 +63,80 @@ class Lean:
         Args:
             request_id: visible ASCII; as many different lengths of them as there are kinds.
         """
+        if not self.takes(name, len(event)):
+            return await self._runtime.invoke(name, event, request_id=request_id, check=False)
+        landed: asyncio.Future[None] = self._loop.create_future()
+
+        def done(_flight: Flight) -> None:
+            if not landed.done():
+                landed.set_result(None)
+
+        flight = self.start(name, event, request_id, done)
+        if not flight.over:
+            try:
+                await landed
+            except BaseException:
+                self.abandon(flight)
+                raise
+        return flight.result or await self.finish(flight)
+
+    def takes(self, name: str, size: int) -> bool:
+        """Is an event of *size* bytes for it one for `start`? Raises FunctionNotFoundError."""
         core = self._core
         pool = core.pool(name)
-        size = len(event)
-        if (
-            size > SMALL_BYTES
-            or size > core.max_event_bytes
-            or not pool.plain
-            or pool.timeout_ns < PLAIN_TIMEOUT_NS
-        ):
-            return await self._runtime.invoke(name, event, request_id=request_id, check=False)
-        instance = pool.lease_idle()
-        if instance is None:
-            grant = pool.lease(TaskWaiter)
-            if isinstance(grant, TaskWaiter):
-                grant = await grant.wait(pool)
-            if type(grant) is not Instance or grant.may_write_late:
-                return await self._serve(_request(pool, event, request_id), grant=grant)
-            instance = grant
-        placer = core.placer
-        placement = None
+        return (
+            size <= SMALL_BYTES
+            and size <= core.max_event_bytes
+            and pool.plain
+            and pool.timeout_ns >= PLAIN_TIMEOUT_NS
+        )
+
+    def start(
+        self, name: str, event: bytes, request_id: str, done: Callable[[Flight], object]
+    ) -> Flight:
+        """
+        Begin a call that `takes` is right about.
+
+        Args:
+            done: called once, on the loop, when it has landed; perhaps before this returns.
+        Raises: what `Pool.lease` raises.
+        """
+        flight = Flight(self, self._core.pool(name), event, request_id, done)
+        leased = flight.pool.lease(lambda: flight)
         self.in_flight += 1
-        try:
-            if placer.enabled and self.in_flight == 1:
-                placement = placer.borrow(instance.channel.pid or 0)
-            begun = await self._carry(pool, instance, event, request_id, placement)
-        except BaseException:  # cancelled: the answer, if one comes, must not meet the next caller
-            if placement is not None:
-                placer.give_back(placement)
-            pool.abandon(instance)
-            raise
-        finally:
-            self.in_flight -= 1
-        if isinstance(begun, Serving):
-            return await self._serve(begun.request, serving=begun)
-        if placement is not None:
-            placer.give_back(placement)
-        return begun
+        if leased is not flight:
+            flight.grant = cast("Grant", leased)
+            self._take(flight)
+        return flight
+
+    async def finish(self, flight: Flight) -> Result:
+        """The result of one that has landed, carried on by the general way where need be."""
+        if flight.result is not None:
+            return flight.result
+        if flight.error is not None:
+            raise flight.error
+        serving = flight.serving
+        if serving is not None:
+            return await self._serve(serving.request, serving=serving)
+        return await self._serve(flight.request(), grant=flight.grant)
+
+    def abandon(self, flight: Flight) -> None:
+        """Nobody waits for it any more: its answer, if one comes, must not meet the next caller."""
+        if flight.over:
+            if flight.serving is not None:
+                flight.serving.abandon()
+            elif flight.result is None and flight.error is None:
+                flight.pool.withdraw(flight)
+            return
+        flight.over = True
+        self.in_flight -= 1
+        instance = flight.instance
+        if instance is None:
+            flight.pool.withdraw(flight)
+            return
+        self._came_down(flight)
+        self._give_back(flight)
+        flight.pool.abandon(instance)
 
     def instances(self, name: str) -> list[Instance]:
         """
@@ -110,107 +154,154 @@ class Lean:
         for tap in list(self._taps.values()):
             tap.close()
 
-    # -- the parts -----------------------------------------------------------------------------
+    def offered(self, flight: Flight, grant: Grant) -> bool:
+        """Under the pool's lock, on any thread: only noted here. See `Flight.offer`."""
+        flight.grant = grant
+        if running_loop() is self._loop:
+            self._offered.append(flight)
+            if not self._releasing:
+                self._loop.call_soon(self._take_offered)
+            return True
+        try:
+            self._loop.call_soon_threadsafe(self._take, flight)
+        except RuntimeError:  # the loop was closed under its callers
+            flight.grant = None
+            return False
+        return True
 
-    async def _carry(
-        self,
-        pool: Pool,
-        instance: Instance,
-        event: bytes,
-        request_id: str,
-        placement: Placement | None,
-    ) -> Result | Serving:
+    def _take_offered(self) -> None:
+        while self._offered:
+            self._take(self._offered.popleft())
+
+    def _take(self, flight: Flight) -> None:
+        """It has been given something: up in the air, if that is an instance."""
+        if flight.over:
+            return  # and has given it back
+        instance = flight.grant
+        if type(instance) is not Instance or instance.may_write_late:
+            self._land(flight)
+            return
+        flight.instance = instance
+        try:
+            self._launch(flight, instance)
+        except BaseException as error:  # noqa: BLE001 (no descriptors left: told by `finish`)
+            self._fail(flight, error)
+
+    # -- in the air ----------------------------------------------------------------------------
+
+    def _launch(self, flight: Flight, instance: Instance) -> None:
         core = self._core
         channel = instance.channel
-        invocation = core.next_invocation()
-        before, after = self._packed.get((pool, len(request_id))) or self._pack(pool, request_id)
-        headers = before + request_id.encode() + after
-        flags = wire.LIFT_AFFINITY if placement is not None else 0
-        frame = (
-            PREFIX.pack(len(event), len(headers), invocation, _INVOKE, VERSION, flags)
-            + headers
-            + event
-        )
-        tap = self._taps.get(instance) or self._tapped(instance)
-        started_ns = time.monotonic_ns()
-        sent = channel.write_small(frame)
-        data: bytes | None = None
-        if sent == len(frame):
-            if placement is not None:
-                # It runs on this very CPU, and nobody else is waiting for this loop: make room.
-                data = channel.read_some(READ_BYTES)
-                if data is None:
-                    os.sched_yield()
-                    data = channel.read_some(READ_BYTES)
+        pool = flight.pool
+        tap = flight.tap = self._taps.get(instance) or self._tapped(instance)
+        if self.in_flight == 1 and core.placer.enabled:
+            flight.placement = core.placer.borrow(channel.pid or 0)
+            flight.flags = 0 if flight.placement is None else wire.LIFT_AFFINITY
+        flight.invocation = core.next_invocation()
+        packed = self._packed.get((pool, len(flight.request_id))) or self._pack(flight)
+        frame = flight.frame(packed)
+        flight.started_ns = time.monotonic_ns()
+        self._in_air[flight] = None
+        tap.heard = flight
+        sent = flight.sent = channel.write_small(frame)
+        if sent != len(frame):
+            self._landed(flight, None)
+            return
+        if flight.placement is not None:
+            # It runs on this very CPU, and nobody else is waiting for this loop: make room.
+            data = channel.read_some(READ_BYTES)
             if data is None:
-                self._waiting[tap] = started_ns
-                if self._beat is None:
-                    self._beat = self._loop.call_later(BEAT_S, self._on_beat)
-                try:
-                    data = await tap.next()
-                finally:
-                    del self._waiting[tap]
+                os.sched_yield()
+                data = channel.read_some(READ_BYTES)
+            if data is not None:
+                self._landed(flight, data)
+                return
+        if self._beat is None:
+            self._beat = self._loop.call_later(BEAT_S, self._on_beat)
+
+    def _landed(self, flight: Flight, data: bytes | None) -> None:
+        """*data* is what came first, b"" at the end; None if it has to be watched over."""
         ended_ns = time.monotonic_ns()
-        if data and len(data) >= PREFIX_BYTES:
-            body_size, header_size, answered, kind, version, said = PREFIX.unpack_from(data)
-            microseconds = wire.plain_microseconds(kind, header_size, said)
-            if (
-                microseconds is not None
-                and len(data) == PREFIX_BYTES + body_size
-                and answered == invocation
-                and version == VERSION
-                and body_size <= core.max_response_bytes
-            ):
-                took_ns = ended_ns - started_ns
-                if core.placer.in_trial:
-                    core.placer.learn(placement, took_ns - microseconds * 1000)
-                instance.invocations += 1
-                result = Result(
-                    data[PREFIX_BYTES:],
-                    RETURNED,
-                    instance.take_log(cut=False),
-                    request_id,
-                    pool.name,
-                    took_ns / 1e6,
-                    None,
-                    False,
-                    Usage(microseconds / 1e6, 0.0, instance.peak_bytes),
-                    instance.name,
-                )
-                pool.counts.add(RETURNED, cold=False)
-                pool.release(instance)
-                return result
-        tap.close()
-        request = _request(pool, event, request_id)
-        serving = Serving(core, request, instance, cold=False, invocation=invocation, flags=flags)
-        serving.resume(started_ns, placement, sent, data)
-        return serving
+        self._came_down(flight)
+        instance = flight.instance
+        if instance is None:
+            raise AssertionError("an answer without an instance")
+        core = self._core
+        microseconds = flight.took_us(data, core.max_response_bytes) if data else None
+        if data and microseconds is not None:
+            took_ns = ended_ns - flight.started_ns
+            if core.placer.in_trial:
+                core.placer.learn(flight.placement, took_ns - microseconds * 1000)
+            self._give_back(flight)
+            flight.returned(instance, data[PREFIX_BYTES:], took_ns, microseconds)
+            self._releasing = True
+            try:
+                flight.pool.release(instance)
+            finally:
+                self._releasing = False
+            if self._offered:  # the next event first: the instance is idle meanwhile
+                self._take_offered()
+            self._land(flight)
+            return
+        if flight.tap is not None:
+            flight.tap.close()
+        flight.serving = flight.carried_on(core, instance)
+        flight.serving.resume(flight.started_ns, flight.placement, flight.sent, data)
+        flight.placement = None  # it gives it back
+        self._land(flight)
+
+    def _land(self, flight: Flight) -> None:
+        flight.over = True
+        self.in_flight -= 1
+        flight.done(flight)
+
+    def _fail(self, flight: Flight, error: BaseException) -> None:
+        if flight.over:
+            raise error
+        flight.error = error
+        self._came_down(flight)
+        self._give_back(flight)
+        if flight.instance is not None:
+            flight.pool.abandon(flight.instance)
+        self._land(flight)
+
+    def _came_down(self, flight: Flight) -> None:
+        self._in_air.pop(flight, None)
+        if flight.tap is not None and flight.tap.heard is flight:
+            flight.tap.heard = None
+
+    def _give_back(self, flight: Flight) -> None:
+        if flight.placement is not None:
+            self._core.placer.give_back(flight.placement)
+            flight.placement = None
 
     def _tapped(self, instance: Instance) -> Tap:
-        tap = Tap(self._loop, instance.channel, lambda: self._taps.pop(instance, None))
-        self._taps[instance] = tap
+        closed = partial(self._taps.pop, instance, None)
+        tap = self._taps[instance] = Tap(self._loop, instance.channel, self._on_data, closed)
         return tap
 
-    def _pack(self, pool: Pool, request_id: str) -> tuple[bytes, bytes]:
-        """What stands around an id of this length in the headers of *pool*'s calls."""
+    def _on_data(self, flight: object, data: bytes) -> None:
+        if not isinstance(flight, Flight):
+            raise TypeError("an answer for nobody")
+        try:
+            self._landed(flight, data)
+        except BaseException as error:  # noqa: BLE001 (told by `finish`: somebody waits for it)
+            self._fail(flight, error)
+
+    def _pack(self, flight: Flight) -> tuple[bytes, bytes]:
+        """What stands around an id of this length in the headers of this pool's calls."""
         for known, size in list(self._packed):
             if known.roster.end is not None:  # replaced: nobody asks for it again
                 del self._packed[known, size]
-        packed = wire.around(m.REQUEST_ID, len(request_id), pool.fixed_headers)
-        self._packed[pool, len(request_id)] = packed
+        pool, size = flight.pool, len(flight.request_id)
+        packed = wire.around(m.REQUEST_ID, size, pool.fixed_headers)
+        self._packed[pool, size] = packed
         return packed
 
     def _on_beat(self) -> None:
         self._beat = None
-        if not self._waiting:
-            return
         lasting_ns = time.monotonic_ns() - LASTING_NS
-        for tap, started_ns in self._waiting.items():
-            if started_ns < lasting_ns:
-                tap.give_up()
-        self._beat = self._loop.call_later(BEAT_S, self._on_beat)
-
-
-def _request(pool: Pool, event: bytes, request_id: str) -> Request:
-    headers = {m.REQUEST_ID: request_id, **pool.fixed_headers}
-    return Request(pool, event, headers, request_id, pool.timeout_ns)
+        for flight in [one for one in self._in_air if one.started_ns < lasting_ns]:
+            self._landed(flight, None)
+        if self._in_air:
+            self._beat = self._loop.call_later(BEAT_S, self._on_beat)

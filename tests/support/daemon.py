@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import fc2
 import uvicorn
@@ -50,12 +51,20 @@ def account_in(folder: Path, **options) -> Iterator[Account]:
 
 
 @contextmanager
-def serving(app, *, lifespan: str = "off") -> Iterator[str]:
-    """The URL of *app*, which answers until the end of the block; *lifespan*: "on" starts it too."""
+def serving(app, *, lifespan: str = "off", http: Any = "auto") -> Iterator[str]:
+    """
+    The URL of *app*, which answers until the end of the block; *lifespan*: "on" starts it too.
+    *http*: the server's protocol, any that speaks ASGI by default.
+    """
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(
-            app, log_config=None, lifespan=lifespan, ws="none", timeout_graceful_shutdown=5
+            app,
+            http=http,
+            log_config=None,
+            lifespan=lifespan,
+            ws="none",
+            timeout_graceful_shutdown=5,
         )
     )
     thread = threading.Thread(target=server.run, args=([listening],))

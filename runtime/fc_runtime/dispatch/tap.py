@@ -20,34 +20,28 @@ READ_BYTES: Final = 64 * 1024
 
 class Tap:
     """
+    ``heard`` is whom the next bytes are for, None if nobody waits.
+
     Args:
+        tell: called with that one and what has come, b"" at the end.
         closed: called once, when it listens no more.
     """
 
-    __slots__ = ("_closed", "_fd", "_loop", "_waiter")
+    __slots__ = ("_closed", "_fd", "_loop", "_tell", "heard")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, channel: Channel, closed: Callable[[], object]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        channel: Channel,
+        tell: Callable[[object, bytes], None],
+        closed: Callable[[], object],
     ) -> None:
         self._loop = loop
+        self._tell = tell
         self._closed = closed
-        self._waiter: asyncio.Future[bytes | None] | None = None
+        self.heard: object = None
         self._fd = os.dup(channel.response_fd)
         loop.add_reader(self._fd, self._on_readable)
-
-    async def next(self) -> bytes | None:
-        """What comes next, b"" at the end; None if `give_up` was called meanwhile."""
-        waiter: asyncio.Future[bytes | None] = self._loop.create_future()
-        self._waiter = waiter
-        try:
-            return await waiter
-        finally:
-            self._waiter = None
-
-    def give_up(self) -> None:
-        """Whoever waits has waited long enough to be watched over."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
     def close(self) -> None:
         """On the loop's thread; safe to call twice."""
@@ -58,12 +52,11 @@ class Tap:
             self._closed()
 
     def _on_readable(self) -> None:
-        waiter = self._waiter
-        if waiter is None or waiter.done():
+        if self.heard is None:
             self.close()
             return
         try:
             data = os.read(self._fd, READ_BYTES)
         except BlockingIOError:
             return  # somebody else has read it: there is nothing to tell
-        waiter.set_result(data)
+        self._tell(self.heard, data)

@@ -26,6 +26,7 @@ from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.errors import ApiError
 from fc_runtime.service.gateway import paths, replies
 from fc_runtime.service.gateway.bodies import Message, Receive, Room, Scope, Send, read
+from fc_runtime.service.gateway.express import Express
 from fc_runtime.service.gateway.invoke import Begin, Invoke, Watcher
 from fc_runtime.service.gateway.presence import Presence
 from fc_runtime.service.instances import Instances
@@ -88,6 +89,7 @@ class App:
         self._routed: Asgi = self._api
         self.lean: Lean | None = None
         self.presence: Presence | None = None
+        self.express: Express | None = None  # for a server that can do without ASGI
         self._room = Room(settings.max_held_bytes)
         self._settling: set[asyncio.Task[None]] = set()
 
@@ -110,6 +112,8 @@ class App:
             watcher=self._watcher,
             heard=self._heard,
         )
+        if self._around is None:  # which wants to see every request
+            self.express = Express(self._invoke, self.deployer, self.lean, self.presence)
         self._routed = Starlette(routes=list(self._routes(self)))
         self._rest = self._api if self._before is None else self._before(self)(self._api)
         self._answer = self._request if self._around is None else self._around(self._request)
@@ -142,7 +146,7 @@ class App:
             async with asyncio.timeout(1.0):  # those whose instances have been ended answer
                 await self.presence.until_empty()
         self.lean.close()
-        self._invoke = None
+        self._invoke = self.express = None
 
     # -- requests ------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import uvicorn
 
-from fc_runtime.service.guarded import GuardedProtocol, Limits, guarded
+from fc_runtime.service.express import expressed
+from fc_runtime.service.guarded import GuardedProtocol, Limits
 from fc_runtime.service.listening import BACKLOG
 
 KEEP_ALIVE_S: Final = 75  # longer than clients and proxies keep one, so that they close first
@@ -21,7 +22,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 asgi,
-                http=guarded(limits),
+                http=expressed(limits, asgi),
                 ws="none",
                 lifespan="off",
                 interface="asgi3",

@@ -14,7 +14,9 @@ from fc_runtime import AsyncRuntime
 from fc_runtime.service.account import Account
 from fc_runtime.service.api import management_routes
 from fc_runtime.service.app import App, build
+from fc_runtime.service.express import expressed
 from fc_runtime.service.gateway.invoke import Begin
+from fc_runtime.service.guarded import Limits
 from fc_runtime.service.settings import Settings
 from support.daemon import account_in, serving
 
@@ -91,8 +93,10 @@ def daemon_in(
     *,
     max_queue: int = 1000,
     begin: Begin | None = None,
+    express: bool = True,
     **settings: Any,
 ) -> Iterator[Daemon]:
+    """*express*: behind the daemon's own protocol; else behind any that speaks ASGI."""
     with account_in(folder, local_code=True) as account:
         counted = Counted()
         app = build(
@@ -104,13 +108,16 @@ def daemon_in(
             watcher=counted,
         )
         with (
-            serving(app, lifespan="on") as url,
+            serving(
+                app, lifespan="on", http=expressed(Limits(), app) if express else "auto"
+            ) as url,
             httpx.Client(base_url=url, timeout=60.0) as client,
         ):
             yield Daemon(url, account, app, client, counted, handlers)
 
 
-@pytest.fixture
-def daemon(tmp_path: Path, handlers: Path) -> Iterator[Daemon]:
-    with daemon_in(tmp_path, handlers) as made:
+@pytest.fixture(params=["express", "asgi"])
+def daemon(request: pytest.FixtureRequest, tmp_path: Path, handlers: Path) -> Iterator[Daemon]:
+    """Both ways of a request, which are to be told apart by nothing."""
+    with daemon_in(tmp_path, handlers, express=request.param == "express") as made:
         yield made

@@ -103,6 +103,50 @@ def test_a_client_that_leaves(daemon: Daemon, tmp_path: Path) -> None:
     assert {"said": 1} == daemon.invoke("f", {"do": "echo", "say": 1}).json()
 
 
+def test_a_client_that_leaves_at_once(daemon: Daemon, tmp_path: Path) -> None:
+    """Before anybody has begun to watch over the call: ended and counted all the same."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    daemon.create("f", timeout=60)
+    assert {"said": 1} == daemon.invoke("f", {"do": "echo", "say": 1}).json()
+    with connected(daemon) as connection:
+        event = json.dumps({"do": "wait", "fifo": str(fifo)}).encode()
+        connection.sendall(request("/2023-03-30/functions/f/invocations", event))
+
+    daemon.counted.wait_for_one_to_leave()
+
+    until(lambda: daemon.app.runtime.stats()["functions"]["f/LATEST"]["serving"] == 0)
+
+
+def test_clients_that_leave_the_queue(tmp_path: Path, handlers: Path) -> None:
+    """Their calls are never made, and the one behind them is."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with daemon_in(tmp_path, handlers, max_instances=1) as daemon:
+        daemon.create("f", timeout=60)
+        path = "/2023-03-30/functions/f/invocations"
+        counts = daemon.app.runtime.stats
+        with connected(daemon) as first, connected(daemon) as second, connected(daemon) as third:
+            waiting = {"do": "wait", "fifo": str(fifo)}
+            first.sendall(request(path, json.dumps(waiting).encode()))
+            with fifo.open() as told:
+                assert "here\n" == told.readline()
+            second.sendall(request(path, b'{"do": "echo", "say": 2}'))
+            until(lambda: counts()["functions"]["f/LATEST"]["waiting"] == 1)
+            third.sendall(request(path, b'{"do": "echo", "say": 3}', "Connection: close"))
+            until(lambda: counts()["functions"]["f/LATEST"]["waiting"] == 2)
+
+            second.close()
+            daemon.counted.wait_for_one_to_leave()
+            first.close()
+            answer = b""
+            while part := third.recv(65536):
+                answer += part
+
+        assert answer.endswith(b'{\n    "said": 3\n}')
+        assert 1 == len(daemon.counted.outcomes)
+
+
 def test_a_client_that_is_slow(daemon: Daemon) -> None:
     """A body that comes in drops holds nobody up, and arrives whole."""
     daemon.create("echo", "index.echo")

@@ -15,8 +15,12 @@ class RequestIds:
         self._fc3 = f"-{secrets.token_hex(4)}-"
         self._numbers = itertools.count(secrets.randbits(40))
 
+        self._now = 0
+        self._begins = ("", "")  # of those of this second
+
     def new(self, *, fc2: bool) -> str:
         now = int(time.time())
-        if fc2:
-            return f"{now:08x}{self._fc2}{next(self._numbers):012x}"
-        return f"1-{now:08x}{self._fc3}{next(self._numbers):012x}"
+        if now != self._now:
+            self._now = now
+            self._begins = (f"1-{now:08x}{self._fc3}", f"{now:08x}{self._fc2}")
+        return f"{self._begins[fc2]}{next(self._numbers):012x}"

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
 
@@ -21,6 +21,7 @@ from fc_runtime.errors import (
     OverloadedError,
     RuntimeClosedError,
 )
+from fc_runtime.flight import Flight
 from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
 from fc_runtime.service.deployer import Deployer
@@ -35,6 +36,7 @@ from fc_runtime.service.settings import Settings
 
 REQUEST_ID: Final = "fc.request_id"  # left in the scope for whoever logs the request
 FUNCTION: Final = "fc.function"
+BEGUN: Final = "fc.begun"  # in the scope: a `Begun`, of a request that `Express` had to pass on
 MOVES: Final = 3  # how often a function may be taken away under a call that has found it
 HASHED_ON_THE_LOOP: Final = 256 * 1024  # bytes; more are hashed in a thread
 BROKEN: Final = ApiError(500, "InternalServerError", "see the daemon's log")
@@ -50,6 +52,15 @@ class Pending(Protocol):
 
 
 Begin = Callable[[Scope], Pending | None]
+
+
+class Begun(NamedTuple):
+    """A request whose signature has been checked, and whose call may be under way."""
+
+    request_id: str
+    deployment: Deployment | None = None
+    flight: Flight | None = None  # landed: to be finished
+    refusal: Exception | None = None  # what to say instead
 
 
 class Watcher(Protocol):
@@ -89,50 +100,82 @@ class Invoke:
         self._ids = RequestIds()
         self.draining = False
 
-    def new_request_id(self) -> str:
-        return self._ids.new(fc2=True)
+    def new_request_id(self, *, fc2: bool = True) -> str:
+        return self._ids.new(fc2=fc2)
+
+    def check(self, url: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """The signature of a POST that is all there. Raises ApiError."""
+        if self._begin is not None:
+            path, _, query = url.partition(b"?")
+            scope = {"method": "POST", "raw_path": path, "query_string": query, "headers": headers}
+            pending = self._begin(scope)
+            if pending is not None and pending.body_sha256 is not None:
+                pending.finish(hashlib.sha256(body).hexdigest())
+
+    def told(self, deployment: Deployment, result: Result, elapsed_ms: float) -> None:
+        """Of an invocation that has come to its end, to those who want to know."""
+        if self._watcher is not None:
+            self._watcher.invoked(deployment.key, result, elapsed_ms)
+        if self._heard is not None and (result.log or not result.ok):
+            self._heard(deployment, result)
+
+    def count(self, status: int | None) -> None:
+        """A request has been answered; None: its client has gone."""
+        if self._watcher is not None:
+            if status is None:
+                self._watcher.client_left()
+            else:
+                self._watcher.answered("invoke", status)
+
+    def overloaded(self, error: OverloadedError) -> ApiError:
+        return ApiError(429, "ResourceThrottled", str(error), {"Retry-After": "1"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """*scope*: of a request whose path `paths.is_invocation`."""
         path: str = scope["path"]
-        request_id = self._ids.new(fc2=not path.startswith("/2023"))
-        scope[REQUEST_ID] = request_id
-        status = 200
+        begun: Begun | None = scope.get(BEGUN)
+        if begun is None:
+            begun = Begun(self._ids.new(fc2=not path.startswith("/2023")))
+        request_id = scope[REQUEST_ID] = begun.request_id
+        status: int | None = 200
         try:
             if scope["method"] != "POST":
                 raise paths.method_not_allowed(scope["method"], path)
-            await self._answer(scope, receive, send, request_id)
+            await self._answer(scope, receive, send, begun)
         except ApiError as error:
             status = error.status
             await replies.send_error(send, error, request_id)
         except ClientGoneError:
-            status = 0
+            status = None
         except Exception:  # noqa: BLE001 (the edge: said below)
             # Our bug, or credentials that are not to be had: the client is told that much, the
             # log has it whole.
             status = 500
             _log.exception("invocation.broken", request_id=request_id, path=path)
             await replies.send_error(send, BROKEN, request_id)
-        if self._watcher is not None:
-            if status:
-                self._watcher.answered("invoke", status)
-            else:
-                self._watcher.client_left()
+        self.count(status)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        if self.draining:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, begun: Begun) -> None:
+        request_id = begun.request_id
+        if begun.refusal is not None:
+            raise begun.refusal
+        if self.draining and begun.flight is None:
             raise _closing()
         asked = paths.asked(scope["path"], scope["query_string"])
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         with_log = wants_log(headers)
-        pending = None if self._begin is None else self._begin(scope)
-        most = self._settings.max_body_bytes
-        event = await read(receive, headers, self._settings, most, self._presence.room)
+        pending = None if self._begin is None or begun.flight else self._begin(scope)
+        if begun.flight is not None:  # whoever has gone, it has to be finished
+            event = begun.flight.event
+            self._presence.room.share().take(len(event))
+        else:
+            most = self._settings.max_body_bytes
+            event = await read(receive, headers, self._settings, most, self._presence.room)
         if pending is not None and pending.body_sha256 is not None:
             pending.finish(await _sha256(event))
         with self._presence.of(receive) as visit:
             try:
-                deployment, result = await self._invoke(asked, event, request_id)
+                deployment, result = await self._invoke(asked, event, begun)
             except asyncio.CancelledError:
                 if not visit.has_left:
                     raise
@@ -153,27 +196,26 @@ class Invoke:
         else:
             reply = replies.headers_of(deployment, result, with_log=with_log)
             body = result.payload
-            if self._watcher is not None:
-                elapsed_ms = (time.monotonic() - visit.since) * 1000
-                self._watcher.invoked(deployment.key, result, elapsed_ms)
-            if self._heard is not None and (result.log or not result.ok):
-                self._heard(deployment, result)
+            self.told(deployment, result, (time.monotonic() - visit.since) * 1000)
         await replies.send(send, 200, reply, body)
 
     async def _invoke(
-        self, asked: paths.Asked, event: bytes, request_id: str
+        self, asked: paths.Asked, event: bytes, begun: Begun
     ) -> tuple[Deployment, Result | None]:
         """The result; None if there is none because the code cannot be loaded."""
+        _, deployment, flight, _ = begun
         for _ in range(MOVES):
-            deployment = self._deployer.known(*asked) or await self._deployer.deploy(*asked)
+            if flight is None or deployment is None:
+                deployment = self._deployer.known(*asked) or await self._deployer.deploy(*asked)
             if deployment.load_error is not None:
                 return deployment, None
+            going, flight = flight, None
             try:
-                return deployment, await self._lean.invoke(deployment.key, event, request_id)
+                if going is not None:
+                    return deployment, await self._lean.finish(going)
+                return deployment, await self._lean.invoke(deployment.key, event, begun.request_id)
             except OverloadedError as error:
-                raise ApiError(
-                    429, "ResourceThrottled", str(error), {"Retry-After": "1"}
-                ) from error
+                raise self.overloaded(error) from error
             except EventTooLargeError:
                 raise too_large(self._settings.max_body_bytes) from None
             except InvalidFunctionError as error:

@@ -27,7 +27,7 @@ class Presence:
     def __init__(self, room: Room) -> None:
         self.loop = asyncio.get_running_loop()
         self.room = room
-        self._waiting: set[Visit] = set()
+        self._waiting: set[object] = set()
         self._unheard: set[Visit] = set()
         self._beat: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -42,15 +42,35 @@ class Presence:
         return Visit(self, receive)
 
     def enter(self, visit: "Visit") -> None:
-        self._waiting.add(visit)
         self._unheard.add(visit)
-        if self._beat is None:
-            self._empty.clear()
-            self._beat = self.loop.call_later(BEAT_S, self._on_beat)
+        self.note(visit)
 
     def leave(self, visit: "Visit") -> None:
         self._waiting.discard(visit)
         self._unheard.discard(visit)
+
+    def take(self, request: object, size: int) -> bool:
+        """
+        One that hears by itself if its client goes, with a body of *size* bytes; False if there is
+        no room for that. It will be forgotten (`forget`).
+        """
+        if size > self.room.left:
+            return False
+        self.room.left -= size
+        self.note(request)
+        return True
+
+    def note(self, request: object) -> None:
+        self._waiting.add(request)
+        if self._beat is None:
+            self._empty.clear()
+            self._beat = self.loop.call_later(BEAT_S, self._on_beat)
+
+    def forget(self, request: object, size: int) -> None:
+        """What `take` was told; a second time does nothing."""
+        if request in self._waiting:
+            self._waiting.discard(request)
+            self.room.left += size
 
     async def until_empty(self) -> None:
         """Within a beat of the last one's leaving."""

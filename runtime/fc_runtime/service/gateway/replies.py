@@ -5,6 +5,7 @@ far as they are the same every time.
 
 import json
 import math
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from fc_runtime.outcome import InitializationFailed, Raised, Result
@@ -82,6 +83,44 @@ async def send(send: Send, status: int, headers: Headers, body: bytes) -> None:
     headers.append((b"Content-Length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def head_of(deployment: Deployment, result: Result, common: Headers, *, with_log: bool) -> bytes:
+    """
+    `headers_of` a good *result* as bytes that begin a reply, all but the empty line. They are all
+    ours, so nothing of them is checked.
+
+    Args:
+        common: what every reply of the server carries.
+    """
+    usage = result.usage.peak_memory_bytes
+    if usage != deployment.shown_memory[0]:
+        deployment.shown_memory = (usage, b"%.2f" % (usage / MiB))
+    head = _HEAD % (
+        b"".join([b"%b: %b\r\n" % header for header in common]),
+        result.request_id.encode(),
+        math.ceil(result.duration_ms),
+        deployment.shown_memory[1],
+        _lines(deployment.fixed_headers),
+        result.instance_id.encode(),
+        len(result.payload),
+    )
+    if with_log:
+        *_, (_, log) = headers_of(deployment, result, with_log=True)
+        head += b"x-fc-log-result: %b\r\n" % log
+    return head
+
+
+_HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\n%bcontent-type: application/octet-stream\r\nx-fc-request-id: %b\r\n"
+    b"x-fc-invocation-duration: %d\r\nx-fc-max-memory-usage: %b\r\n%bx-fc-instance-id: %b\r\n"
+    b"content-length: %d\r\n"
+)
+
+
+@lru_cache(1024)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % (name.lower(), value) for name, value in headers)
 
 
 async def send_error(send_: Send, error: ApiError, request_id: str) -> None:

@@ -12,13 +12,14 @@ invocation's way lie two observations and a counter; all else is read when it is
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fc_runtime.outcome import Result
+from fc_runtime.service.telemetry.buckets import Histograms, Tally
 from fc_runtime.service.telemetry.collector import PREFIX, RuntimeCollector
 from fc_runtime.service.telemetry.labels import FunctionLabels
 
@@ -42,33 +43,24 @@ class Telemetry:
         self.ready = False  # whether to send requests here; `draining` and not started are alike
         self.registry = CollectorRegistry()
         self._labels = FunctionLabels()
-        self._duration = Histogram(
-            f"{PREFIX}invocation_duration_seconds",
-            "How long handlers ran.",
-            ("function",),
-            buckets=BUCKETS_S,
-            registry=self.registry,
+        self._duration = Histograms(
+            f"{PREFIX}invocation_duration_seconds", "How long handlers ran.", BUCKETS_S
         )
-        self._queue = Histogram(
+        self._queue = Histograms(
             f"{PREFIX}invocation_queue_seconds",
             "How long invocations took beside handler and start: waiting, mostly.",
-            ("function",),
-            buckets=BUCKETS_S,
-            registry=self.registry,
+            BUCKETS_S,
         )
+        self.registry.register(self._duration)
+        self.registry.register(self._queue)
         self._observers: dict[str, tuple[Callable[[float], None], Callable[[float], None]]] = {}
-        requests = Counter(
+        self._requests = Tally(
             f"{PREFIX}http_requests",
             "Requests by kind and class of status; 499: the client left before the answer.",
             ("kind", "class"),
-            registry=self.registry,
+            [(kind, name) for kind in KINDS for name in (*CLASSES, str(CLIENT_LEFT))],
         )
-        self._requests = {
-            (kind, status): requests.labels(kind, name)
-            for kind in KINDS
-            for status, name in enumerate(CLASSES, 1)
-        }
-        self._left = {kind: requests.labels(kind, str(CLIENT_LEFT)) for kind in KINDS}
+        self.registry.register(self._requests)
         Gauge(f"{PREFIX}ready", "1 while requests are taken.", registry=self.registry).set_function(
             lambda: float(self.ready)
         )
@@ -91,11 +83,11 @@ class Telemetry:
 
     def answered(self, kind: str, status: int) -> None:
         """A request has been answered; *kind* is one of `KINDS`."""
-        self._requests[kind, status // 100].inc()
+        self._requests.counts[kind, CLASSES[status // 100 - 1]] += 1
 
     def client_left(self, kind: str = "invoke") -> None:
         """A request has not been answered: its client had gone."""
-        self._left[kind].inc()
+        self._requests.counts[kind, str(CLIENT_LEFT)] += 1
 
     def routes(self) -> list[Route]:
         """Of the three paths."""

@@ -1,0 +1,5 @@
+"""For functions-framework."""
+
+
+def handler(request):
+    return request.get_data()

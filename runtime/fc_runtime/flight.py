@@ -1,0 +1,123 @@
+"""One call of a server on its way through `lean`: what is known of it, and its bytes."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from fc_worker import messages as m, wire
+from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
+
+from fc_runtime.dispatch.placement import Placement
+from fc_runtime.dispatch.tap import Tap
+from fc_runtime.outcome import RETURNED, Result, Usage
+from fc_runtime.pool.core import Core
+from fc_runtime.pool.grants import Grant
+from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.pool import Pool
+from fc_runtime.pool.request import Request
+from fc_runtime.pool.serving import Serving
+
+_INVOKE: Final = int(Kind.INVOKE)
+
+
+class Queue(Protocol):
+    """`Lean`, as those who wait see it."""
+
+    def offered(self, flight: "Flight", grant: Grant) -> bool:
+        """See `Flight.offer`."""
+
+
+class Flight:
+    """
+    One call. In the queue it is its own `Waiter`. When it is ``over`` it has been landed, which is
+    told to ``done``, or abandoned, which is told to nobody.
+    """
+
+    __slots__ = (
+        *("_queue", "done", "error", "event", "flags", "grant", "instance", "invocation", "over"),
+        *("placement", "pool", "request_id", "result", "sent", "serving", "started_ns", "tap"),
+    )
+
+    def __init__(
+        self,
+        queue: Queue,
+        pool: Pool,
+        event: bytes,
+        request_id: str,
+        done: "Callable[[Flight], object]",
+    ) -> None:
+        self._queue = queue
+        self.pool = pool
+        self.event = event
+        self.request_id = request_id
+        self.done = done
+        self.over = False
+        self.grant: Grant | None = None
+        self.instance: Instance | None = None  # in the air: who serves it
+        self.tap: Tap | None = None
+        self.placement: Placement | None = None
+        self.started_ns = self.invocation = self.sent = self.flags = 0
+        self.result: Result | None = None
+        self.serving: Serving | None = None
+        self.error: BaseException | None = None
+
+    def offer(self, grant: Grant) -> bool:
+        """Under the pool's lock, on any thread."""
+        return not self.over and self._queue.offered(self, grant)
+
+    def frame(self, packed: tuple[bytes, bytes]) -> bytes:
+        """What the worker is sent. *packed*: what stands around the id in the headers."""
+        before, after = packed
+        headers = before + self.request_id.encode() + after
+        event = self.event
+        prefix = PREFIX.pack(
+            len(event), len(headers), self.invocation, _INVOKE, VERSION, self.flags
+        )
+        return prefix + headers + event
+
+    def took_us(self, data: bytes, most_bytes: int) -> int | None:
+        """What the handler took, if *data* is its whole plain answer, of *most_bytes* at most."""
+        if len(data) < PREFIX_BYTES:
+            return None
+        body_size, header_size, answered, kind, version, said = PREFIX.unpack_from(data)
+        if (
+            len(data) != PREFIX_BYTES + body_size
+            or answered != self.invocation
+            or version != VERSION
+            or body_size > most_bytes
+        ):
+            return None
+        return wire.plain_microseconds(kind, header_size, said)
+
+    def returned(self, instance: Instance, payload: bytes, took_ns: int, took_us: int) -> None:
+        """The handler has returned; *took_us* by the worker's clock."""
+        instance.invocations += 1
+        self.result = Result(
+            payload,
+            RETURNED,
+            instance.take_log(cut=False),
+            self.request_id,
+            self.pool.name,
+            took_ns / 1e6,
+            None,
+            False,
+            Usage(took_us / 1e6, 0.0, instance.peak_bytes),
+            instance.name,
+        )
+        self.pool.counts.add(RETURNED, cold=False)
+
+    def request(self) -> Request:
+        """For the general way."""
+        pool = self.pool
+        headers = {m.REQUEST_ID: self.request_id, **pool.fixed_headers}
+        return Request(pool, self.event, headers, self.request_id, pool.timeout_ns)
+
+    def carried_on(self, core: Core, instance: Instance) -> Serving:
+        """The same call, for a driver."""
+        return Serving(
+            core,
+            self.request(),
+            instance,
+            cold=False,
+            invocation=self.invocation,
+            flags=self.flags,
+        )
