@@ -123,9 +123,9 @@ class Deployer:
         kept warm. What cannot be is logged; whoever invokes it is told.
         """
         async with self._settling:
-            revision = self._account.revision
-            wanted, present = await asyncio.to_thread(self._plans.all, self.deployed())
-            for key in [key for key, (known, _) in self._deployed.items() if known <= revision]:
+            revision, before = self._account.revision, self.deployed()
+            wanted, present = await asyncio.to_thread(self._plans.all, before)
+            for key in before:  # and no other: who has come meanwhile has not been looked for
                 if key not in present:
                     await self._remove(key, revision)
             for plan in wanted:

@@ -1,6 +1,7 @@
 """What is served follows the account: code, versions, aliases, limits, what is gone."""
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,35 @@ def test_an_alias_splits_traffic_by_weight(daemon: Daemon) -> None:
 
     assert {"one", "two"} == set(said)
     assert 20 < said.count("two") < 80  # outside once in a thousand million
+
+
+def test_what_comes_while_the_runtime_follows_the_account_stays(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not there yet when the account was looked through: that makes it no leftover."""
+    daemon.create("f", code=says("one"))
+    daemon.account.publish_version("", "f")
+    daemon.account.create_alias("", "f", "prod", {"versionId": "1"})
+    plans, looked, go_on = daemon.app.deployer._plans, threading.Event(), threading.Event()
+    real = plans.all
+
+    def slowly(deployed: Any) -> Any:
+        found = real(deployed)
+        looked.set()
+        assert go_on.wait(10)
+        return found
+
+    monkeypatch.setattr(plans, "all", slowly)
+    settled = asyncio.run_coroutine_threadsafe(daemon.app.deployer.settle(), daemon.loop)
+    assert looked.wait(10)
+    path = "/2023-03-30/functions/f/invocations?qualifier=prod"
+    assert "one" == daemon.post(path).text
+
+    go_on.set()
+    settled.result(10)
+
+    assert "one" == daemon.post(path).text
+    assert "f/prod:1" in daemon.app.runtime.functions()
 
 
 def test_provisioned_instances_are_kept_warm(daemon: Daemon) -> None:

@@ -10,6 +10,7 @@ from fc_runtime.service.errors import ApiError
 from fc_runtime.service.gateway.bodies import ClientGoneError, Room, read
 from fc_runtime.service.settings import Settings
 from service.gateway.conftest import daemon_in  # type: ignore[import-not-found]
+from support.stage import until
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -94,6 +95,7 @@ def test_end_to_end(tmp_path: Path, handlers: Path) -> None:
 
         def slowly() -> Any:
             yield large
+            until(lambda: daemon.app._room.left < 2 * MiB, what="the first is held")
             refused.append(daemon.invoke("echo", large))
             small.append(daemon.invoke("echo", b"small"))
             yield b"end"

@@ -192,11 +192,11 @@ def test_an_async_config_says_that_nothing_comes_of_it(
 
 
 def test_provision_config_through_fc3(account: Account, v2023: Fc3Client) -> None:
-    """There always is one, of none at first; ``current`` is what really is there."""
+    """There always is one, of none at first; ``current`` is what there is of the wanted."""
     fc3_function(account)
     account.provisioned = lambda *of: 2 if of == ("", "echo", "LATEST") else 0
     nothing = v2023.get_provision_config("echo", fc3.GetProvisionConfigRequest()).body
-    assert (0, 2) == (nothing.target, nothing.current)
+    assert (0, 0) == (nothing.target, nothing.current)  # those that there are serve on demand
 
     request = fc3.PutProvisionConfigRequest(body=fc3.PutProvisionConfigInput(default_target=3))
     made = v2023.put_provision_config("echo", request).body
