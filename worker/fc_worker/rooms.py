@@ -81,12 +81,18 @@ def root(stage: Stage, spec: dict[str, Any]) -> None:
     for path, text in spec["files"].items():
         _make_parents(top + path)
         write(top + path, text, create=True)
+    # An interpreter may lie in a folder to write to: then it is shown in that, and not below it.
+    late = [path for path, _ in trees if any(_is_below(path, one) for one in spec["writable"])]
     for path, tree in trees:
         kernel.restrict_mount(tree, kernel.READ_ONLY | kernel.NO_SUID | kernel.NO_DEVICES)
-        _place(tree, top + path)
+        if path not in late:
+            _place(tree, top + path)
     for path in spec["writable"]:
         os.makedirs(top + path, exist_ok=True)
         _mount_memory(top + path, spec["scratch_mb"])
+    for path, tree in trees:
+        if path in late:
+            _place(tree, top + path)
     for path, tree in own:  # after the folders to write to: code may lie in one of them
         if stage.owners_fd >= 0:
             with suppress(OSError):  # not on this file system: then as it is, or `work_in` says no

@@ -2,7 +2,12 @@
 
 import json
 import os
+import sys
 import tempfile
+
+
+# What is shown in it because code or interpreter lie there on the host is not the function's.
+SHOWN = {path.split("/")[2] for path in (__file__, sys.prefix) if path.startswith("/tmp/")}
 
 
 def do(event, context):
@@ -22,7 +27,8 @@ def seen():
     """All that lies in it, by path below it."""
     top = tempfile.gettempdir()
     found = [os.path.join(folder, name) for folder, _, files in os.walk(top) for name in files]
-    return sorted(os.path.relpath(path, top) for path in found)
+    below = [os.path.relpath(path, top) for path in found]
+    return sorted(path for path in below if path.split("/")[0] not in SHOWN)
 
 
 def where():
@@ -30,7 +36,7 @@ def where():
 
 
 def entries():
-    return sorted(os.listdir(tempfile.gettempdir()))
+    return sorted(set(os.listdir(tempfile.gettempdir())) - SHOWN)
 
 
 def litter():
@@ -49,7 +55,7 @@ def litter():
     os.mkfifo(f"{top}/fifo")
     with open(os.fsencode(top) + b"/\xff\xfe", "w"):
         pass
-    return len(os.listdir(top))
+    return len(set(os.listdir(top)) - SHOWN)
 
 
 def linked():

@@ -148,7 +148,14 @@ def write(paths):
 
 
 def listing(folders):
-    return [sorted(os.listdir(folder)) if os.path.isdir(folder) else None for folder in folders]
+    """What is shown in /tmp because code or interpreter lie there is not counted."""
+    shown = {path.split("/")[2] for path in (__file__, sys.prefix) if path.startswith("/tmp/")}
+    return [
+        sorted(set(os.listdir(folder)) - (shown if folder == "/tmp" else set()))
+        if os.path.isdir(folder)
+        else None
+        for folder in folders
+    ]
 
 
 def read(path):
