@@ -162,7 +162,8 @@ def empty_folder(folder: str) -> bool:
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)
             elif not os.path.ismount(entry.path):
-                os.chmod(entry.path, 0o700)  # the handler may have locked it
+                if entry.stat(follow_symlinks=False).st_uid == os.geteuid():
+                    os.chmod(entry.path, 0o700)  # the handler may have locked it
                 emptied = empty_folder(entry.path) and emptied
                 if not os.listdir(entry.path):
                     os.rmdir(entry.path)
