@@ -214,6 +214,7 @@ def check_warm_path(pieces: list[bytes]) -> None:
     handed: list[bytes | None] = []
     instance = SimpleNamespace(
         channel=Pipe(pieces, hangs_up=False),
+        name="c-1",
         invocations=0,
         peak_bytes=0,
         take_log=lambda **_: b"",
@@ -226,6 +227,8 @@ def check_warm_path(pieces: list[bytes]) -> None:
         max_response_bytes=MAX_BODY,
     )
     pool = SimpleNamespace(
+        name="f",
+        abandon=lambda _: None,
         lease_idle=lambda: instance,
         release=lambda _: None,
         packed_headers=(b"", b""),
