@@ -39,7 +39,7 @@ demo: $(VENV)/dev.stamp ## run the three example handlers and show what happens
 # These start processes by the thousand, as fast as they can: not beside others.
 ALONE := tests/isolation
 
-test: $(VENV)/dev.stamp ## the whole test suite, a quarter of an hour
+test: $(VENV)/dev.stamp ## the whole test suite, twenty minutes or so
 	$(BIN)/python -m pytest $(ALONE)
 	$(BIN)/python -m pytest -n 2 $(ALONE:%=--ignore=%)
 
