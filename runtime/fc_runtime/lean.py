@@ -21,12 +21,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from threading import get_ident
 from typing import Final, cast
 
 from fc_worker import messages as m, wire
 from fc_worker.wire import PREFIX_BYTES
 
-from fc_runtime.aio import AsyncRuntime, running_loop
+from fc_runtime.aio import AsyncRuntime
 from fc_runtime.dispatch.tap import READ_BYTES, Tap
 from fc_runtime.flight import Flight
 from fc_runtime.outcome import Result
@@ -48,6 +49,7 @@ class Lean:
         self._serve = runtime._serve  # noqa: SLF001 (a third face of the same thing)
         self._core = runtime._core  # noqa: SLF001 (likewise)
         self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
         self._taps: dict[Instance, Tap] = {}
         self._in_air: dict[Flight, None] = {}  # oldest first
         self._offered: deque[Flight] = deque()
@@ -157,7 +159,7 @@ class Lean:
     def offered(self, flight: Flight, grant: Grant) -> bool:
         """Under the pool's lock, on any thread: only noted here. See `Flight.offer`."""
         flight.grant = grant
-        if running_loop() is self._loop:
+        if get_ident() == self._thread:  # no system call, unlike asking for the running loop
             self._offered.append(flight)
             if not self._releasing:
                 self._loop.call_soon(self._take_offered)

@@ -4,11 +4,14 @@ Connections on which warm invocations need no ASGI: `GuardedProtocol`, with a wa
 A request that looks like an invocation is held back until it is all there. If that is in the very
 piece that its head came in, the application's `Express` is asked to take it; what it does not take,
 and what is not all there, goes on as any other request does, as if nothing had been held back.
+
+A client that sends the very bytes of its last head again is asking for the same again: the head is
+not parsed a second time (`Head`).
 """
 
 import asyncio
 from time import monotonic
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 from urllib.parse import unquote
 
 import httptools
@@ -20,6 +23,17 @@ from fc_runtime.service.guarded import GuardedProtocol, Limits
 
 ENDING: Final = b"/invocations"
 JOINED_BYTES: Final = 64 * 1024  # up to here a copy is cheaper than a second system call
+KEPT_HEAD_BYTES: Final = 4 * 1024  # for each connection
+HEAD_END: Final = b"\r\n\r\n"
+
+
+class Head(NamedTuple):
+    """Of a request on the express way that was one piece: what it said, and how long it all was."""
+
+    sent: bytes
+    request_bytes: int
+    url: bytes
+    headers: Headers
 
 
 class Application(Protocol):
@@ -37,13 +51,59 @@ class ExpressProtocol(GuardedProtocol):
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
         self._held: list[bytes] | None = None  # the body so far, of a request that is held back
+        self._hosts = 0
+        self._piece: bytes | None = None  # what is being parsed, if a request begins with it
+        self._last: Head | None = None
 
     # -- what comes in -------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        cycle = self.cycle
+        if not (self._in_head or self._in_body) and (cycle is None or cycle.response_complete):
+            if self._asked_again(data):
+                return
+            self._piece = data
         super().data_received(data)
+        self._piece = None
         if self._held is not None:
             self._let_go()
+
+    def _asked_again(self, data: bytes) -> bool:
+        """Is it all of a request with the last one's head, and on its way by now?"""
+        last = self._last
+        if (
+            last is None
+            or len(data) != last.request_bytes
+            or not data.startswith(last.sent)
+            or self._refused
+            or self.flow.write_paused
+            or (express := self.application.express) is None
+        ):
+            return False
+        self._unset_keepalive_if_required()
+        self._since = monotonic()
+        self._held = []
+        body = data[len(last.sent) :]
+        taken = self._taken(express, last.url, last.headers, body, keep_alive=True)
+        self._held = None
+        return taken
+
+    def _taken(
+        self, express: Express, url: bytes, headers: Headers, body: bytes, *, keep_alive: bool
+    ) -> bool:
+        before = self.cycle
+        passage = express.begin(self, url, headers, body, keep_alive=keep_alive)
+        if passage is None:
+            return False
+        if self.cycle is before:  # else it is answered by ASGI already
+            self.cycle = cast("RequestResponseCycle", passage)
+        return True
+
+    def _learn(self, piece: bytes, body: bytes) -> None:
+        """If the request that has come is all of *piece*, its head can be known again."""
+        head_bytes = len(piece) - len(body)
+        if head_bytes <= KEPT_HEAD_BYTES and piece.find(HEAD_END) == head_bytes - len(HEAD_END):
+            self._last = Head(piece[:head_bytes], len(piece), self.url, self.headers)
 
     def on_message_begin(self) -> None:
         """As uvicorn's; the scope is made when it is known to be wanted (`_let_go`)."""
@@ -53,6 +113,17 @@ class ExpressProtocol(GuardedProtocol):
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
+        self._hosts = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As below, in one step."""
+        if self._in_head:
+            name = name.lower()
+            if name == b"host":
+                self._hosts += 1
+            elif name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         cycle = self.cycle
@@ -60,7 +131,7 @@ class ExpressProtocol(GuardedProtocol):
             (ENDING in self.url)
             and (cycle is None or cycle.response_complete)
             and len(self.headers) <= self.limits.headers
-            and sum(name == b"host" for name, _ in self.headers) <= 1
+            and self._hosts <= 1
             and not (self._refused or self.expect_100_continue or self.flow.write_paused)
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
@@ -84,19 +155,14 @@ class ExpressProtocol(GuardedProtocol):
             super().on_message_complete()
             return
         express = self.application.express
-        passage = None
-        if express is not None:
-            before = self.cycle
-            passage = express.begin(
-                self,
-                self.url,
-                self.headers,
-                held[0] if len(held) == 1 else b"".join(held),
-                keep_alive=self.parser.should_keep_alive(),
-            )
-            if passage is not None and self.cycle is before:
-                self.cycle = cast("RequestResponseCycle", passage)
-        if passage is None:
+        body = held[0] if len(held) == 1 else b"".join(held)
+        keep_alive = self.parser.should_keep_alive()
+        if express is not None and self._taken(
+            express, self.url, self.headers, body, keep_alive=keep_alive
+        ):
+            if self._piece is not None and keep_alive:
+                self._learn(self._piece, body)
+        else:
             self._let_go()
             super().on_message_complete()
         self._held = None

@@ -99,6 +99,8 @@ class Express:
         self._deployer = deployer
         self._lean = lean
         self._presence = presence
+        self._common: Headers = []
+        self._common_lines = b""
 
     def begin(
         self, link: Link, url: bytes, headers: Headers, body: bytes, *, keep_alive: bool
@@ -162,7 +164,9 @@ class Express:
         deployment = passage.deployment
         link = passage.link
         common = link.common_headers
-        head = replies.head_of(deployment, result, common, with_log=passage.with_log)
+        if common is not self._common:  # the server makes them anew once a second
+            self._common, self._common_lines = common, replies.lines(common)
+        head = replies.head_of(deployment, result, self._common_lines, with_log=passage.with_log)
         link.reply(passage, head, result.payload)
         elapsed_ms = (time.monotonic() - passage.since) * 1000
         self._invoke.told(deployment, result, elapsed_ms)

@@ -5,6 +5,7 @@ far as they are the same every time.
 
 import json
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -85,23 +86,23 @@ async def send(send: Send, status: int, headers: Headers, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def head_of(deployment: Deployment, result: Result, common: Headers, *, with_log: bool) -> bytes:
+def head_of(deployment: Deployment, result: Result, common: bytes, *, with_log: bool) -> bytes:
     """
     `headers_of` a good *result* as bytes that begin a reply, all but the empty line. They are all
     ours, so nothing of them is checked.
 
     Args:
-        common: what every reply of the server carries.
+        common: what every reply of the server carries, as `lines`.
     """
     usage = result.usage.peak_memory_bytes
     if usage != deployment.shown_memory[0]:
         deployment.shown_memory = (usage, b"%.2f" % (usage / MiB))
     head = _HEAD % (
-        b"".join([b"%b: %b\r\n" % header for header in common]),
+        common,
         result.request_id.encode(),
         math.ceil(result.duration_ms),
         deployment.shown_memory[1],
-        _lines(deployment.fixed_headers),
+        _fixed_lines(deployment.fixed_headers),
         result.instance_id.encode(),
         len(result.payload),
     )
@@ -118,9 +119,12 @@ _HEAD: Final = (
 )
 
 
-@lru_cache(1024)
-def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    return b"".join(b"%b: %b\r\n" % (name.lower(), value) for name, value in headers)
+def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """As they are sent."""
+    return b"".join([b"%b: %b\r\n" % (name.lower(), value) for name, value in headers])
+
+
+_fixed_lines = lru_cache(1024)(lines)
 
 
 async def send_error(send_: Send, error: ApiError, request_id: str) -> None:
