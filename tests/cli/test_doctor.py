@@ -44,9 +44,9 @@ def examine(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     return run(*COMMAND, *arguments)
 
 
-def cgroups() -> set[str]:
-    """Folders of a runtime's, in any hierarchy."""
-    return {str(path) for path in Path("/sys/fs/cgroup").rglob("fc-runtime-*") if path.is_dir()}
+def cgroups(pid: int) -> list[Path]:
+    """Folders that process *pid* has made, in any hierarchy."""
+    return list(Path("/sys/fs/cgroup").rglob(f"fc-runtime-{pid}-*"))
 
 
 def by_name(parts: list[dict], key: str = "name") -> dict[str, dict]:
@@ -146,12 +146,13 @@ def test_bad_usage_in_one_line() -> None:
 
 def test_nothing_is_left_on_the_host() -> None:
     """No cgroup, no mount, no setting; that no process is left, the guard sees to."""
-    mounts, folders = Path("/proc/self/mountinfo").read_text(), cgroups()
+    mounts = Path("/proc/self/mountinfo").read_text()
     pid_max = Path("/proc/sys/kernel/pid_max").read_text()
 
-    assert 0 == examine().returncode
+    with subprocess.Popen(COMMAND, stdout=subprocess.DEVNULL) as doctor_process:
+        assert 0 == doctor_process.wait(LONG_S)
     assert mounts == Path("/proc/self/mountinfo").read_text()
-    assert set() == cgroups() - folders
+    assert [] == cgroups(doctor_process.pid)
     assert pid_max == Path("/proc/sys/kernel/pid_max").read_text()
 
 

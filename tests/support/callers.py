@@ -131,7 +131,7 @@ class LeanCaller(AsyncCaller):
     def invoke(self, name: str, event: Any = b"", **options: Any) -> Result:
         if type(event) is not bytes or not options.keys() <= {"check", "request_id"}:
             return super().invoke(name, event, **options)
-        request_id = options.get("request_id") or f"1-{0:08x}-{0:08x}-{next(self._numbers):012x}"
+        request_id = options.get("request_id", f"1-{0:08x}-{0:08x}-{next(self._numbers):012x}")
         check_request_id(request_id)
         result = self._run(self._lean.invoke(name, event, request_id))
         return result.raise_for_outcome() if options.get("check", True) else result
