@@ -6,6 +6,7 @@ on the deadline, the tree's memory and the size of the log are looked at every 2
 when memory is getting short.
 """
 
+import ctypes
 import os
 from enum import Enum, auto
 from typing import Final, NamedTuple
@@ -16,6 +17,11 @@ FIRST_MS: Final = 1
 PERIOD_MS: Final = 20
 CLOSE_MS: Final = 4  # when more than half of the memory is in use, and nobody else sees to it
 LOG_BYTES: Final = 1024 * 1024  # head and tail of a log are kept, each of this size
+MOST_LOG_BYTES: Final = 32 * LOG_BYTES  # how long a log's file gets; see `profiles` on limits
+
+_PUNCH_HOLE_KEEP_SIZE: Final = 0x02 | 0x01
+_fallocate: Final = ctypes.CDLL(None, use_errno=True).fallocate
+_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long)
 
 
 class Ending(Enum):
@@ -78,12 +84,24 @@ class Watch:
                 return Ending.TOO_MANY_PROCESSES
             short = 2 * used > self._limit_bytes and not reading.enforced
             self.period_ms = CLOSE_MS if short else PERIOD_MS
-        if os.fstat(self._log_fd).st_size > 2 * LOG_BYTES:
-            # Keeps the head; what follows is appended behind it and stays, as the tail, if it
-            # is the last. `instance.take_log` marks the cut.
-            os.ftruncate(self._log_fd, LOG_BYTES)
-            self.cut = True
+        size = os.fstat(self._log_fd).st_size
+        if size > 2 * LOG_BYTES:
+            self._cut(size)
         return None
+
+    def _cut(self, size: int) -> None:
+        """
+        Keeps head and tail of a log of *size* bytes; `instance.take_log` marks the cut.
+
+        The middle becomes a hole, as the last line may be there already or be written right now. A
+        file has its own limit of size, though, and there a flood begins anew behind the head.
+        """
+        if size <= MOST_LOG_BYTES:
+            middle = size - 2 * LOG_BYTES
+            if _fallocate(self._log_fd, _PUNCH_HOLE_KEEP_SIZE, LOG_BYTES, middle) == 0:
+                return
+        os.ftruncate(self._log_fd, LOG_BYTES)
+        self.cut = True
 
     def close(self) -> None:
         if self._meter is not None:

@@ -4,7 +4,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from fc_runtime.dispatch.watch import CLOSE_MS, LOG_BYTES, PERIOD_MS, Ending, Watch
+from fc_runtime.dispatch.watch import (
+    CLOSE_MS,
+    LOG_BYTES,
+    MOST_LOG_BYTES,
+    PERIOD_MS,
+    Ending,
+    Watch,
+)
 from fc_runtime.isolation.tiers import Reading
 
 LIMIT = 1000
@@ -138,22 +145,35 @@ def test_closing_without_a_look(log_fd: int) -> None:
     assert 0 == tier.closed
 
 
-def test_a_long_log_is_cut_to_its_head(log_fd: int) -> None:
-    """
-    Head and tail are kept: past twice the size the head stays, what follows is appended behind
-    it, and it is remembered that the middle is gone.
-    """
+def test_a_long_log_loses_its_middle(log_fd: int) -> None:
+    """Head and tail stay where they are; what was between them takes no memory any more."""
     watch = Watch(Tier(), LIMIT, MOST, log_fd)
-    os.write(log_fd, b"h" * LOG_BYTES + b"m" * LOG_BYTES)
+    head, tail = b"h" * LOG_BYTES, b"t" * LOG_BYTES
+    os.write(log_fd, head + tail)
     watch.look(None)
-    assert not watch.cut
-    assert 2 * LOG_BYTES == os.fstat(log_fd).st_size
+    assert head + tail == os.pread(log_fd, 3 * LOG_BYTES, 0)
 
-    os.write(log_fd, b"m")
-    assert watch.look(None) is None
+    os.ftruncate(log_fd, LOG_BYTES)
+    os.pwrite(log_fd, b"m" * 4 * LOG_BYTES + tail, LOG_BYTES)
+    for _ in range(2):
+        assert watch.look(None) is None
+        size = os.fstat(log_fd).st_size
+        assert 6 * LOG_BYTES == size
+        assert head == os.pread(log_fd, LOG_BYTES, 0)
+        assert tail == os.pread(log_fd, LOG_BYTES, size - LOG_BYTES)
+        assert 2 * LOG_BYTES == 512 * os.fstat(log_fd).st_blocks
+    assert not watch.cut  # what has a length like this needs no telling
+
+
+def test_a_log_without_end_begins_anew(log_fd: int) -> None:
+    """Past what a file may be long the head stays, and it is remembered that the rest is gone."""
+    watch = Watch(Tier(), LIMIT, MOST, log_fd)
+    os.write(log_fd, b"h" * LOG_BYTES)
+    os.pwrite(log_fd, b"t", MOST_LOG_BYTES)
+
+    watch.look(None)
+
     assert watch.cut
-    assert LOG_BYTES == os.fstat(log_fd).st_size
     assert b"h" * LOG_BYTES == os.pread(log_fd, 3 * LOG_BYTES, 0)
-
     watch.look(None)
     assert watch.cut
