@@ -17,7 +17,7 @@ FIRST_MS: Final = 1
 PERIOD_MS: Final = 20
 CLOSE_MS: Final = 4  # when more than half of the memory is in use, and nobody else sees to it
 LOG_BYTES: Final = 1024 * 1024  # head and tail of a log are kept, each of this size
-MOST_LOG_BYTES: Final = 32 * LOG_BYTES  # how long a log's file gets; see `profiles` on limits
+MOST_LOG_BYTES: Final = 32 * LOG_BYTES  # how long its file gets, for the tail's sake
 
 _PUNCH_HOLE_KEEP_SIZE: Final = 0x02 | 0x01
 _fallocate: Final = ctypes.CDLL(None, use_errno=True).fallocate
@@ -42,6 +42,7 @@ class Guarded(NamedTuple):
     limit_bytes: int
     most_processes: int
     log_fd: int
+    scratch_mb: int  # how long any file may get
 
 
 class Watch:
@@ -52,6 +53,7 @@ class Watch:
         "_limit_bytes",
         "_log_fd",
         "_meter",
+        "_most_log_bytes",
         "_most_processes",
         "cut",
         "peak_bytes",
@@ -59,11 +61,19 @@ class Watch:
         "reading",
     )
 
-    def __init__(self, cell: Cell, limit_bytes: int, most_processes: int, log_fd: int) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        limit_bytes: int,
+        most_processes: int,
+        log_fd: int,
+        scratch_mb: int,
+    ) -> None:
         self._cell = cell
         self._limit_bytes = limit_bytes
         self._most_processes = most_processes
         self._log_fd = log_fd
+        self._most_log_bytes = min(MOST_LOG_BYTES, scratch_mb * LOG_BYTES // 2)
         self._meter: Meter | None = None
         self.period_ms = PERIOD_MS
         self.peak_bytes = 0
@@ -96,7 +106,7 @@ class Watch:
         The middle becomes a hole, as the last line may be there already or be written right now. A
         file has its own limit of size, though, and there a flood begins anew behind the head.
         """
-        if size <= MOST_LOG_BYTES:
+        if size <= self._most_log_bytes:
             middle = size - 2 * LOG_BYTES
             if _fallocate(self._log_fd, _PUNCH_HOLE_KEEP_SIZE, LOG_BYTES, middle) == 0:
                 return

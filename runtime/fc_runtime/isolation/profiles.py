@@ -22,7 +22,6 @@ from fc_runtime.isolation import seccomp
 
 MiB: Final = 1024 * 1024
 DATA_SLACK_BYTES: Final = 1024 * MiB  # RLIMIT_DATA counts address space: a back-stop, not the limit
-LOG_FILE_MB: Final = 64  # twice what `dispatch.watch` lets it get between two looks
 OPEN_FILES: Final = 100_000  # FC's own, spec 12
 SCRATCH: Final = "/tmp"  # noqa: S108 (FC's writable folder, spec 9.B)
 SHOWN_USER: Final = 1000  # who a strict handler is to itself
@@ -202,9 +201,8 @@ def _limits(cage: Cage) -> dict[str, int]:
         "RLIMIT_NOFILE": OPEN_FILES,
     }
     if cage.scratch != "host":
-        # One more than fits, so that it is the full scratch that says no, where there is one; and
-        # enough for a log, which is a file too.
-        limits["RLIMIT_FSIZE"] = max(cage.scratch_mb + 1, LOG_FILE_MB) * MiB
+        # One more than fits, so that it is the full scratch that says no, where there is one.
+        limits["RLIMIT_FSIZE"] = (cage.scratch_mb + 1) * MiB
     return limits
 
 

@@ -92,7 +92,13 @@ class Serving:
         self.call = Call(
             channel,
             exchange,
-            Guarded(instance.cell, pool.memory_bytes, pool.limits.processes, instance.log_fd),
+            Guarded(
+                instance.cell,
+                pool.memory_bytes,
+                pool.limits.processes,
+                instance.log_fd,
+                pool.function.scratch_mb,
+            ),
             started_ns=started_ns,
             deadline_ns=deadline_ns,
             timeout_ns=request.timeout_ns,

@@ -16,6 +16,7 @@ from fc_runtime.isolation.tiers import Reading
 
 LIMIT = 1000
 MOST = 8  # processes
+SCRATCH_MB = 512
 PID = 4711
 
 
@@ -64,7 +65,7 @@ def log_fd() -> Iterator[int]:
 
 def test_memory_below_equal_and_above_the_limit(log_fd: int) -> None:
     """Up to the limit is allowed; one byte more is the end, with the reading that shows it."""
-    watch = Watch(Tier(1, LIMIT, LIMIT + 1), LIMIT, MOST, log_fd)
+    watch = Watch(Tier(1, LIMIT, LIMIT + 1), LIMIT, MOST, log_fd, SCRATCH_MB)
 
     assert [None, None, Ending.OUT_OF_MEMORY] == [watch.look(PID) for _ in range(3)]
     assert Reading(LIMIT + 1, "python[4711]") == watch.reading
@@ -73,7 +74,7 @@ def test_memory_below_equal_and_above_the_limit(log_fd: int) -> None:
 
 def test_it_looks_more_often_when_memory_gets_short(log_fd: int) -> None:
     """Over half of the limit the looks come closer, and go back when it is given back."""
-    watch = Watch(Tier(LIMIT // 2, LIMIT // 2 + 1, 1), LIMIT, MOST, log_fd)
+    watch = Watch(Tier(LIMIT // 2, LIMIT // 2 + 1, 1), LIMIT, MOST, log_fd, SCRATCH_MB)
     periods = [watch.period_ms]
     for _ in range(3):
         watch.look(PID)
@@ -86,7 +87,7 @@ def test_it_does_not_look_more_often_where_the_kernel_holds_the_limit(log_fd: in
     """Nothing would be gained by it."""
     tier = Tier(LIMIT)
     tier.enforced = True
-    watch = Watch(tier, LIMIT, MOST, log_fd)
+    watch = Watch(tier, LIMIT, MOST, log_fd, SCRATCH_MB)
     watch.look(PID)
 
     assert PERIOD_MS == watch.period_ms
@@ -97,7 +98,7 @@ def test_the_kernels_own_word_is_evidence(log_fd: int) -> None:
     tier = Tier(1)
     tier.killed = True
 
-    assert Ending.OUT_OF_MEMORY is Watch(tier, LIMIT, MOST, log_fd).look(PID)
+    assert Ending.OUT_OF_MEMORY is Watch(tier, LIMIT, MOST, log_fd, SCRATCH_MB).look(PID)
 
 
 @pytest.mark.parametrize(
@@ -108,12 +109,12 @@ def test_more_processes_than_allowed(log_fd: int, processes: int, ending: Ending
     tier = Tier(1)
     tier.processes = processes
 
-    assert ending is Watch(tier, LIMIT, MOST, log_fd).look(PID)
+    assert ending is Watch(tier, LIMIT, MOST, log_fd, SCRATCH_MB).look(PID)
 
 
 def test_the_peak_stays(log_fd: int) -> None:
     """What was used and given back was used."""
-    watch = Watch(Tier(10, 500, 20), LIMIT, MOST, log_fd)
+    watch = Watch(Tier(10, 500, 20), LIMIT, MOST, log_fd, SCRATCH_MB)
     for _ in range(3):
         watch.look(PID)
 
@@ -124,7 +125,7 @@ def test_the_peak_stays(log_fd: int) -> None:
 def test_one_meter_and_only_for_a_known_process(log_fd: int) -> None:
     """Before the zygote has told the pid there is no tree to measure; then one meter serves all."""
     tier = Tier(1, 2)
-    watch = Watch(tier, LIMIT, MOST, log_fd)
+    watch = Watch(tier, LIMIT, MOST, log_fd, SCRATCH_MB)
 
     assert watch.look(None) is None
     assert [] == tier.metered
@@ -140,14 +141,14 @@ def test_one_meter_and_only_for_a_known_process(log_fd: int) -> None:
 def test_closing_without_a_look(log_fd: int) -> None:
     """Most warm calls end before anybody has looked."""
     tier = Tier()
-    Watch(tier, LIMIT, MOST, log_fd).close()
+    Watch(tier, LIMIT, MOST, log_fd, SCRATCH_MB).close()
 
     assert 0 == tier.closed
 
 
 def test_a_long_log_loses_its_middle(log_fd: int) -> None:
     """Head and tail stay where they are; what was between them takes no memory any more."""
-    watch = Watch(Tier(), LIMIT, MOST, log_fd)
+    watch = Watch(Tier(), LIMIT, MOST, log_fd, SCRATCH_MB)
     head, tail = b"h" * LOG_BYTES, b"t" * LOG_BYTES
     os.write(log_fd, head + tail)
     watch.look(None)
@@ -165,11 +166,19 @@ def test_a_long_log_loses_its_middle(log_fd: int) -> None:
     assert not watch.cut  # what has a length like this needs no telling
 
 
-def test_a_log_without_end_begins_anew(log_fd: int) -> None:
-    """Past what a file may be long the head stays, and it is remembered that the rest is gone."""
-    watch = Watch(Tier(), LIMIT, MOST, log_fd)
+@pytest.mark.parametrize(("scratch_mb", "most"), [(512, MOST_LOG_BYTES), (8, 4 * LOG_BYTES)])
+def test_a_log_without_end_begins_anew(log_fd: int, scratch_mb: int, most: int) -> None:
+    """
+    Long before a file is as long as one may be, the head alone stays, and it is remembered that
+    the rest is gone.
+    """
+    watch = Watch(Tier(), LIMIT, MOST, log_fd, scratch_mb)
     os.write(log_fd, b"h" * LOG_BYTES)
-    os.pwrite(log_fd, b"t", MOST_LOG_BYTES)
+    os.ftruncate(log_fd, most)
+    watch.look(None)
+    assert not watch.cut
+
+    os.ftruncate(log_fd, most + 1)
 
     watch.look(None)
 
