@@ -3,12 +3,14 @@
 which of the two a call took.
 """
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fc_runtime import Result, Runtime, runtime as face
+from fc_runtime.dispatch.placement import Placement, Placer
 from fc_runtime.pool import warm
 
 CASES = (
@@ -53,9 +55,27 @@ def served(handlers: Path) -> Callable[[str], Result]:
     return serve
 
 
+@pytest.fixture(params=["as is best", "awake"])
+def woken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How the warm path's calls are made; with "awake", whom each was made to."""
+    pids: list[int] = []
+
+    def borrow(self: Placer, pid: int, **_: bool) -> Placement:
+        pids.append(pid)
+        self._awake += 1
+        return Placement(pid, set(), -1, awake=True)
+
+    if request.param == "awake":
+        monkeypatch.setattr(Placer, "borrow", borrow)
+    return pids
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_warm_path_and_the_general_way_answer_alike(
-    served: Callable[[str], Result], case: str, monkeypatch: pytest.MonkeyPatch
+    served: Callable[[str], Result],
+    case: str,
+    woken: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The same call, with and without the unrolled path, has the same result."""
     unrolled = comparable(served(case))
@@ -104,3 +124,28 @@ def test_an_interrupt_in_the_warm_path_ends_the_instance_and_frees_the_place(
 
         assert answer.text == "ü"
         assert sum(runtime._core.placer._in_flight) == 0
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is no other CPU to be awake on")
+def test_calls_that_follow_each_other_are_made_awake(
+    handlers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has its own answer and its own log, and nothing that was borrowed stays so."""
+    with Runtime() as runtime:
+        runtime.register("warm", code=handlers / "warm", timeout=10.0, max_instances=1)
+        runtime.register("echo", code=handlers / "served", handler="index.echo", max_instances=1)
+        borrowed: list[Placement | None] = []
+        borrow = Placer.borrow
+
+        def spy(self: Placer, pid: int, *, brisk: bool = False) -> Placement | None:
+            borrowed.append(borrow(self, pid, brisk=True))
+            return borrowed[-1]
+
+        monkeypatch.setattr(Placer, "borrow", spy)
+        for number in range(400):
+            assert str(number) == runtime.invoke("echo", str(number)).text
+            if not number % 50:
+                assert b"to stdout" in runtime.invoke("warm", b"writes").log
+
+        assert any(one is not None and one.awake for one in borrowed)
+        assert 0 == runtime._core.placer._awake

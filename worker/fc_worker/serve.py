@@ -24,6 +24,7 @@ from types import CoroutineType
 from typing import Any, Final, Never
 
 from fc_worker import capture, failures, messages as m, respond, tree, wire, wsgi
+from fc_worker.awake import Ear
 from fc_worker.context import Context, ContextFactory
 from fc_worker.load import Loader, LoadError
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
@@ -64,6 +65,7 @@ class Worker:
         self._in_namespace = has_pid_namespace(config.plan)
         self._empties = scratch_folder() if config.empty_scratch else None
         self._in = request_fd
+        self._ear = Ear(request_fd)
         self._out = response_fd
         self._original = True
         os.register_at_fork(after_in_child=self._forked)
@@ -92,6 +94,8 @@ class Worker:
                     self._initialize(frame)
                 else:
                     self._invoke_otherwise(frame)
+                if frame.flags & wire.STAY_AWAKE:
+                    self._ear.stay_awake()
         os._exit(0)
 
     # -- the two requests ----------------------------------------------------------------------
@@ -319,6 +323,8 @@ class Worker:
             answer[m.UNCLEAN] = "grown"
         user_us, system_us, answer[m.PEAK_RSS] = _used(resource.RUSAGE_SELF)
         untold_us = user_us + system_us - self._told_us
+        if not _count_threads():  # what was used between two calls is not this one's
+            untold_us = min(untold_us, answer[m.RUN_NS] // 1000)
         own_system_us = min(system_us - self._system_us, untold_us)
         self._told_us, self._system_us = user_us + system_us, system_us
         if started:

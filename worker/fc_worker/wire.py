@@ -30,9 +30,9 @@ MAX_HEADER_KEYS: Final = 64
 SMALL_PART_BYTES: Final = 4096
 
 PLAIN: Final = 1  # in a RESULT without headers: it returned; the other bits are microseconds
-LIFT_AFFINITY: Final = (
-    1  # in an INVOKE: the caller borrowed the worker's CPU mask; put it back first
-)
+# In an INVOKE:
+LIFT_AFFINITY: Final = 1  # the caller borrowed the worker's CPU mask; put it back first
+STAY_AWAKE: Final = 2  # the next event is likely to come at once: look for it a moment, then sleep
 
 
 class Kind(IntEnum):

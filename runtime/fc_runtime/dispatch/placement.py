@@ -1,45 +1,73 @@
 """
-Place the worker where its caller is (D6), where that pays.
+How a warm call wakes its worker (D6): by the best of three ways, tried now and then.
 
-Waking a process on an idle CPU of a virtual machine costs 40 to 150 µs, on the CPU that is
-already awake a few. So for the wake-up, and only for it, the worker's affinity is narrowed to the
-caller's CPU; the frame tells the worker to widen it again before the handler runs, and if it has
-not been woken within the first millisecond the caller does. The handler, and what it starts,
-always sees all CPUs.
+*Placed.* Waking a process on an idle CPU of a virtual machine costs 40 to 150 µs, on the CPU that
+is already awake a few. So for the wake-up, and only for it, the worker's affinity is narrowed to
+the caller's CPU; the frame tells the worker to widen it again before the handler runs, and if it
+has not been woken within the first millisecond the caller does. The handler, and what it starts,
+always sees all CPUs. Never while another invocation is under way that was woken on this CPU: then
+spreading out is what serves the callers.
 
-That takes two system calls, which are wasted where the scheduler does the same by itself: with
-one CPU, with the others busy. So it is tried: now and then a few calls are made with it and a few
-without, and what had the lower median stands until the next trial. Compared is what is left of a
-call's time when the handler's own is taken off, so handlers do not disturb it.
+*Awake.* With calls that follow each other at once and handlers of a few microseconds, neither side
+goes to sleep: each looks for what the other has to say for at most 50 µs. Only where a caller is
+the only one, and has shown that it is in a hurry (`brisk`): nothing is burnt for anybody else.
 
-Never while another invocation is under way that was woken on this CPU: then spreading out is what
-serves the callers.
+*Free.* Left to the scheduler, which does the first by itself with one CPU, or with the others busy.
+
+Which one is best depends on the machine and on what else it does. So now and then a few calls are
+made each way, and what had the lower median stands until the next trial. Compared is what is left
+of a call's time when the handler's own is taken off, so handlers do not disturb it.
 """
 
 import ctypes
 import os
 from contextlib import suppress
+from enum import IntEnum
 from typing import Final
 
+from fc_worker import wire
+
 TRIAL: Final = 8  # calls each way
-PERIOD: Final = 1024  # calls from trial to trial: less than one in a hundred is made the slower way
+PERIOD: Final = 1024  # calls from trial to trial: less than one in fifty is made a slower way
+AWAKE_NS: Final = 50_000
+BRISK_NS: Final = 100_000  # from one answer to the next event
+QUICK_US: Final = 20  # what the last call's handler took
 _sched_getcpu: Final = ctypes.PyDLL(None).sched_getcpu  # keeps the GIL: 0.1 µs, never blocks
 
 
+class Way(IntEnum):
+    PLACED = 0
+    FREE = 1
+    AWAKE = 2
+
+
 class Placement:
-    """The borrowed mask of one worker during one wake-up."""
+    """
+    What one wake-up has borrowed: the mask of its worker, for one ``cpu``; or, with ``awake``, the
+    time that both sides do not sleep. ``flag`` is what the worker is told.
+    """
 
-    __slots__ = ("_cpus", "_pid", "cpu")
+    __slots__ = ("_cpus", "_pid", "awake", "cpu", "flag")
 
-    def __init__(self, pid: int, cpus: set[int], cpu: int) -> None:
+    def __init__(self, pid: int, cpus: set[int], cpu: int, *, awake: bool = False) -> None:
         self._pid = pid
         self._cpus = cpus
         self.cpu = cpu
+        self.awake = awake
+        self.flag = wire.STAY_AWAKE if awake else wire.LIFT_AFFINITY
 
     def let_go(self) -> None:
         """Widen the mask from outside: the worker did not get to it."""
-        with suppress(OSError):
-            os.sched_setaffinity(self._pid, self._cpus)
+        if not self.awake:
+            with suppress(OSError):
+                os.sched_setaffinity(self._pid, self._cpus)
+
+
+def way_of(placement: Placement | None) -> Way:
+    """In which a call was made that was given this."""
+    if placement is None:
+        return Way.FREE
+    return Way.AWAKE if placement.awake else Way.PLACED
 
 
 def step_aside(pid: int) -> None:
@@ -59,19 +87,36 @@ class Placer:
         self._single = [{cpu} for cpu in range(max(self._cpus) + 1)]
         self._in_flight = [0] * (max(self._cpus) + 1)
         self._turn = -1
-        self._pays = True
-        self._placed: list[int] = []
-        self._free: list[int] = []
+        self._best = Way.PLACED
+        self._best_asleep = Way.PLACED  # of those that are open to every call
+        self._took: tuple[list[int], ...] = tuple([] for _ in Way)
+        self._awake = 0
         self.enabled = enabled and len(self._cpus) > 1
 
-    def borrow(self, pid: int) -> Placement | None:
-        """Narrow the sleeping worker *pid* to this CPU, if that is wanted now."""
+    def borrow(self, pid: int, *, brisk: bool = False) -> Placement | None:
+        """
+        Wake the sleeping worker *pid* in the way that is wanted now; None: by just writing to it.
+
+        Args:
+            brisk: the call before ended less than `BRISK_NS` ago, took less than `QUICK_US`, and
+                nobody else calls.
+        """
         turn = self._turn = (self._turn + 1) % PERIOD
-        if not turn:  # a new trial: what the last one left is stale
-            self._placed.clear()
-            self._free.clear()
-        if not (self._pays if turn >= 2 * TRIAL else turn < TRIAL):
+        if turn < len(Way) * TRIAL:
+            if not turn:  # a new trial: what the last one left is stale
+                self._forget()
+            way = Way(turn // TRIAL)
+            if way is Way.AWAKE and not brisk:
+                way = self._best_asleep
+        else:
+            way = self._best if brisk else self._best_asleep
+        if way is Way.FREE:
             return None
+        if way is Way.AWAKE:
+            if self._awake:
+                return None
+            self._awake += 1
+            return Placement(pid, self._cpus, -1, awake=True)
         cpu = _sched_getcpu()
         try:
             if self._in_flight[cpu]:
@@ -84,19 +129,37 @@ class Placer:
 
     def give_back(self, placement: Placement) -> None:
         """The invocation that was woken with it has ended."""
-        self._in_flight[placement.cpu] -= 1
+        if placement.awake:
+            self._awake -= 1
+        else:
+            self._in_flight[placement.cpu] -= 1
 
     def learn(self, placement: Placement | None, overhead_ns: int) -> None:
         """What a call took besides its handler; told of the calls of a trial."""
         if not self.in_trial:
             return
-        (self._free if placement is None else self._placed).append(overhead_ns)
-        if len(self._placed) >= TRIAL and len(self._free) >= TRIAL - 1:
-            middle = TRIAL // 2
-            self._pays = sorted(self._placed)[middle] < sorted(self._free)[middle]
-            self._placed.clear()
-            self._free.clear()
+        took = self._took[way_of(placement)]
+        if len(took) < TRIAL:
+            took.append(overhead_ns)
+            self._decide()
+
+    def _decide(self) -> None:
+        """By the trial so far: of each way that enough calls were made."""
+        medians = {
+            way: sorted(took)[len(took) // 2]
+            for way, took in zip(Way, self._took, strict=True)
+            if len(took) >= TRIAL - 1
+        }
+        if Way.PLACED in medians and Way.FREE in medians:
+            placed = medians[Way.PLACED] < medians[Way.FREE]
+            self._best_asleep = Way.PLACED if placed else Way.FREE
+            self._best = min(medians, key=lambda way: (medians[way], way == Way.PLACED))
+
+    def _forget(self) -> None:
+        for took in self._took:
+            took.clear()
+        self._best = self._best_asleep  # until it has been tried again
 
     @property
     def in_trial(self) -> bool:
-        return self.enabled and self._turn < 2 * TRIAL
+        return self.enabled and self._turn < len(Way) * TRIAL

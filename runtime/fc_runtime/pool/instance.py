@@ -17,6 +17,7 @@ from fc_worker import messages as m
 from fc_worker.wire import Decoder, Frame
 
 from fc_runtime.dispatch.channel import Channel
+from fc_runtime.dispatch.placement import QUICK_US
 from fc_runtime.dispatch.watch import LOG_BYTES
 from fc_runtime.errors import OverloadedError
 from fc_runtime.pool import lifecycle
@@ -68,6 +69,7 @@ class Instance:
         "stack_fd",
         "state",
         "stop_reason",
+        "took_us",
         "zygote",
     )
 
@@ -78,8 +80,8 @@ class Instance:
         self.zygote = zygote
         self.state = State.STARTING
         self.born_ns = time.monotonic_ns()
-        self.idle_since_ns = 0
-        self.invocations = 0
+        self.idle_since_ns = self.invocations = 0
+        self.took_us = QUICK_US  # by the last call's handler, if that was a plain one
         self.peak_bytes = 0
         self.may_write_late = False
         self.stop_reason = ""

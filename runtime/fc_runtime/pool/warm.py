@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from fc_worker import messages as m, wire
 from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
 
-from fc_runtime.dispatch.placement import Placement
+from fc_runtime.dispatch.placement import AWAKE_NS, BRISK_NS, QUICK_US, Placement
 from fc_runtime.dispatch.watch import FIRST_MS
 from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool.instance import Instance
@@ -45,7 +45,12 @@ def try_warm(core: "Core", pool: "Pool", event: bytes) -> Result | Serving | Non
     placement = None
     try:
         if placer.enabled:
-            placement = placer.borrow(instance.channel.pid or 0)
+            placement = placer.borrow(
+                instance.channel.pid or 0,
+                brisk=instance.took_us < QUICK_US
+                and pool.roster.serving == 1
+                and time.monotonic_ns() - instance.idle_since_ns < BRISK_NS,
+            )
         begun = _carry(core, pool, instance, event, placement)
     except BaseException:  # Ctrl-C: the answer, if one comes, must not meet the next caller
         if placement is not None:
@@ -65,7 +70,7 @@ def _carry(
     request_id = core.new_request_id()
     before, after = pool.packed_headers
     headers = before + request_id.encode() + after
-    flags = wire.LIFT_AFFINITY if placement is not None else 0
+    flags = 0 if placement is None else placement.flag
     size = len(event)
     frame = PREFIX.pack(size, len(headers), invocation, _INVOKE, VERSION, flags) + headers + event
     started_ns = time.monotonic_ns()
@@ -73,8 +78,11 @@ def _carry(
     data = None
     if sent == len(frame):
         # On the same CPU the worker runs before write returns: then there is nothing to wait for.
+        awake = placement is not None and placement.awake
+        if awake and not channel.readable_within(AWAKE_NS):
+            instance.took_us = QUICK_US  # or it was not awake: either way, not again at once
         data = channel.read_some(_READ_BYTES)
-        if data is None and placement is not None:
+        if data is None and placement is not None and not awake:
             # It is to run on this very CPU: make room instead of going to sleep, or the answer
             # would wake us up on another one, and the next call would start from there.
             os.sched_yield()
@@ -96,6 +104,7 @@ def _carry(
             if core.placer.in_trial:
                 core.placer.learn(placement, took_ns - microseconds * 1000)
             instance.invocations += 1
+            instance.took_us = microseconds
             result = Result(
                 data[PREFIX_BYTES:],
                 RETURNED,

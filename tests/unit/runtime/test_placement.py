@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 from fc_runtime.dispatch import placement
-from fc_runtime.dispatch.placement import PERIOD, TRIAL, Placement, Placer
+from fc_runtime.dispatch.placement import PERIOD, TRIAL, Placement, Placer, Way, way_of
+from fc_worker import wire
 
 ALL = {0, 1, 2}
 
@@ -39,16 +40,25 @@ def borrow(placer: Placer, pid: int = 1) -> Placement:
     return borrowed
 
 
-def make_calls(placer: Placer, count: int, placed_ns: int, free_ns: int) -> list[bool]:
-    """*count* calls one after the other, that take so long each way; which were placed."""
-    placed = []
+def make_calls(
+    placer: Placer,
+    count: int,
+    placed_ns: int,
+    free_ns: int,
+    awake_ns: int = 90_000,
+    *,
+    brisk: bool = False,
+) -> list[Way]:
+    """*count* calls one after the other, that take so long each way; how each was made."""
+    ways = []
     for _ in range(count):
-        borrowed = placer.borrow(1)
-        placer.learn(borrowed, free_ns if borrowed is None else placed_ns)
+        borrowed = placer.borrow(1, brisk=brisk)
+        way = way_of(borrowed)
+        placer.learn(borrowed, (placed_ns, free_ns, awake_ns)[way])
         if borrowed is not None:
             placer.give_back(borrowed)
-        placed.append(borrowed is not None)
-    return placed
+        ways.append(way)
+    return ways
 
 
 def test_the_worker_comes_to_its_caller(kernel: Kernel) -> None:
@@ -122,15 +132,63 @@ def test_it_is_off_where_it_cannot_help(
     assert expected is placer.in_trial
 
 
-@pytest.mark.parametrize(("placed_ns", "pays"), [(30_000, True), (90_000, False), (60_000, False)])
-def test_a_trial_decides_until_the_next(kernel: Kernel, placed_ns: int, pays: bool) -> None:
+@pytest.mark.parametrize(
+    ("placed_ns", "best"), [(30_000, Way.PLACED), (90_000, Way.FREE), (60_000, Way.FREE)]
+)
+def test_a_trial_decides_until_the_next(kernel: Kernel, placed_ns: int, best: Way) -> None:
     """A few calls each way; then the way with the lower median, until it is tried again."""
     placer = Placer(enabled=True)
-    trial = [True] * TRIAL + [False] * TRIAL
-    expected = trial + [pays] * (PERIOD - 2 * TRIAL)
+    trial = [Way.PLACED] * TRIAL + [Way.FREE] * TRIAL
+    expected = trial + [best] * (PERIOD - 2 * TRIAL)
 
     assert expected == make_calls(placer, PERIOD, placed_ns, 60_000)
     assert expected == make_calls(placer, PERIOD, placed_ns, 60_000)
+
+
+@pytest.mark.parametrize(
+    ("took_ns", "best"),
+    [
+        ((30_000, 60_000, 15_000), Way.AWAKE),
+        ((30_000, 60_000, 45_000), Way.PLACED),
+        ((90_000, 60_000, 70_000), Way.FREE),
+        ((60_000, 60_000, 60_000), Way.FREE),  # what costs nothing
+    ],
+)
+def test_callers_in_a_hurry_may_stay_awake(
+    kernel: Kernel, took_ns: tuple[int, int, int], best: Way
+) -> None:
+    """A third way for them, tried behind the others, and taken where it is the quickest."""
+    placer = Placer(enabled=True)
+    trial = [way for way in Way for _ in range(TRIAL)]
+    expected = trial + [best] * (PERIOD - 3 * TRIAL)
+
+    assert expected == make_calls(placer, PERIOD, *took_ns, brisk=True)
+    assert expected == make_calls(placer, PERIOD, *took_ns, brisk=True)
+
+
+def test_others_sleep_as_before(kernel: Kernel) -> None:
+    """However well staying awake has done, who is in no hurry has the best of the other ways."""
+    placer = Placer(enabled=True)
+    make_calls(placer, PERIOD // 2, 30_000, 60_000, 15_000, brisk=True)
+
+    assert [Way.PLACED] * 9 == make_calls(placer, 9, 30_000, 60_000)
+    assert [Way.AWAKE] * 9 == make_calls(placer, 9, 30_000, 60_000, 15_000, brisk=True)
+
+
+def test_one_stays_awake_at_a_time(kernel: Kernel) -> None:
+    """The next one, and whoever comes until the first has its answer, just writes."""
+    placer = Placer(enabled=True)
+    make_calls(placer, PERIOD // 2, 30_000, 60_000, 15_000, brisk=True)
+    first = placer.borrow(1, brisk=True)
+    assert first is not None
+    assert (True, wire.STAY_AWAKE) == (first.awake, first.flag)
+
+    assert placer.borrow(2, brisk=True) is None
+    first.let_go()
+    placer.give_back(first)
+
+    assert Way.AWAKE is way_of(placer.borrow(2, brisk=True))
+    assert all({1} == cpus for _, cpus in kernel.moved)  # of the trial: awake moves nobody
 
 
 def test_it_learns_anew(kernel: Kernel) -> None:
@@ -138,8 +196,8 @@ def test_it_learns_anew(kernel: Kernel) -> None:
     placer = Placer(enabled=True)
     make_calls(placer, PERIOD, 30_000, 60_000)
 
-    assert not any(make_calls(placer, PERIOD, 90_000, 60_000)[2 * TRIAL :])
-    assert all(make_calls(placer, PERIOD, 30_000, 60_000)[2 * TRIAL :])
+    assert {Way.FREE} == set(make_calls(placer, PERIOD, 90_000, 60_000)[2 * TRIAL :])
+    assert {Way.PLACED} == set(make_calls(placer, PERIOD, 30_000, 60_000)[2 * TRIAL :])
 
 
 def test_a_few_outliers_do_not_decide(kernel: Kernel) -> None:
@@ -148,7 +206,7 @@ def test_a_few_outliers_do_not_decide(kernel: Kernel) -> None:
     make_calls(placer, 2, 9_000_000, 60_000)
     make_calls(placer, 2 * TRIAL - 2, 30_000, 60_000)
 
-    assert [True] * 3 == make_calls(placer, 3, 30_000, 60_000)
+    assert [Way.PLACED] * 3 == make_calls(placer, 3, 30_000, 60_000)
 
 
 def test_a_trial_without_figures_decides_nothing(kernel: Kernel) -> None:
@@ -159,7 +217,7 @@ def test_a_trial_without_figures_decides_nothing(kernel: Kernel) -> None:
         if borrowed is not None:
             placer.give_back(borrowed)
 
-    assert [True] * 3 == make_calls(placer, 3, 90_000, 60_000)
+    assert [Way.PLACED] * 3 == make_calls(placer, 3, 90_000, 60_000)
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -172,7 +230,7 @@ def test_figures_do_not_pile_up(kernel: Kernel, enabled: bool) -> None:
             placer.borrow(1)
         placer.learn(None, 1)
 
-    assert 2 * TRIAL >= len(placer._free) + len(placer._placed)
+    assert 3 * TRIAL >= sum(map(len, placer._took))
 
 
 def test_a_real_process() -> None:

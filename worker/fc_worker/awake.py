@@ -1,0 +1,23 @@
+"""Not going to sleep between two events, where the next one is likely to come at once."""
+
+import select
+import time
+from typing import Final
+
+AWAKE_NS: Final = 50_000  # less than being woken costs where staying awake pays at all
+
+
+class Ear:
+    """At the pipe *fd*, whatever has become of it."""
+
+    def __init__(self, fd: int) -> None:
+        poller = select.poll()
+        poller.register(fd, select.POLLIN)
+        self._poll = poller.poll
+
+    def stay_awake(self) -> None:
+        """Until there is something to read, but not for long; other threads may run meanwhile."""
+        poll, clock = self._poll, time.monotonic_ns
+        until_ns = clock() + AWAKE_NS
+        while not poll(0) and clock() < until_ns:
+            continue
