@@ -94,7 +94,7 @@ def test_many_callers_make_no_fork_storm(
         thread.join()
 
     assert {InitializationFailed} == set(answered)
-    assert len(answered) > 100
+    assert len(answered) > 2 * starts(births)  # most from memory
     assert starts(births) <= 4 * 5  # at 0, 0.1, 0.3 s, and what may be under way
     assert 1 == len(log.of("zygote.started"))
 
@@ -118,7 +118,7 @@ def test_it_serves_again_once_the_cause_is_gone(
 def test_a_burst_of_failures_counts_once(
     runtime: Runtime, broken: Callable[..., str], tmp_path: Path
 ) -> None:
-    """Callers who fail together do not lengthen the back-off: a second later it serves again."""
+    """Callers who fail together do not lengthen the back-off to what eight in a row would."""
     cause = tmp_path / "cause"
     cause.touch()
     broken(f"while {cause} raise no-such-luck", max_instances=8)
@@ -127,7 +127,7 @@ def test_a_burst_of_failures_counts_once(
     assert not any(future.result().ok for future in futures)
 
     cause.unlink()
-    until(lambda: runtime.invoke("broken", check=False).ok, within_s=1.0)
+    until(lambda: runtime.invoke("broken", check=False).ok, within_s=5.0)
 
 
 def test_an_exit_at_import(runtime: Runtime, broken: Callable[..., str], births: Path) -> None:
@@ -144,11 +144,11 @@ def test_a_start_that_hangs_is_cut_off(
     runtime: Runtime, broken: Callable[..., str], births: Path, at: str
 ) -> None:
     """initialization_timeout ends it; callers who come right after get the same answer at once."""
-    broken("hang", at=at, initialization_timeout=0.3)
+    broken("hang", at=at, initialization_timeout=2.0)
     first = runtime.invoke("broken", check=False)
     second = runtime.invoke("broken", check=False)
 
-    assert InitializationFailed(TimedOut(0.3)) == first.outcome
+    assert InitializationFailed(TimedOut(2.0)) == first.outcome
     assert "sleep" in first.outcome.cause.stack or "meet" in first.outcome.cause.stack
     assert first.outcome == second.outcome
     assert 1 == births.read_text().count("hanging")
