@@ -1,7 +1,9 @@
 """
 The contract is one specification, asked of three callers and of every isolation tier that this host
 offers: each test that takes `caller`, `deploy` or `open_caller` runs with `Runtime`, with
-`AsyncRuntime` and with `Lean` in the best tier, and with `Runtime` in the others.
+`AsyncRuntime` and with `Lean` in the best tier, and with `Runtime` in the others. A module that is
+about what crosses the wire, and not about processes, says so (`TIERS_MATTER = False`): for its tests
+the best tier is enough.
 """
 
 import itertools
@@ -14,10 +16,17 @@ from support.callers import CALLERS, Caller, Deployed
 from support.tiers import AVAILABLE
 
 BEST, *OTHERS = AVAILABLE
-SETTINGS = [("sync", BEST), ("async", BEST), ("lean", BEST), *(("sync", tier) for tier in OTHERS)]
+IN_BEST = [("sync", BEST), ("async", BEST), ("lean", BEST)]
+IN_OTHERS = [("sync", tier) for tier in OTHERS]
 
 
-@pytest.fixture(params=SETTINGS, ids="-".join)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "setting" in metafunc.fixturenames:
+        others = IN_OTHERS if getattr(metafunc.module, "TIERS_MATTER", True) else []
+        metafunc.parametrize("setting", [*IN_BEST, *others], ids="-".join, indirect=True)
+
+
+@pytest.fixture
 def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
     """Which caller, in which tier."""
     chosen: tuple[str, str] = request.param

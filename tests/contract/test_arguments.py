@@ -22,6 +22,8 @@ from fc_runtime import (
 )
 from support.callers import CALLERS, Caller, Deployed
 
+TIERS_MATTER = False  # see conftest
+
 Deploy = Callable[..., Deployed]
 
 NAN = math.nan

@@ -6,6 +6,8 @@ import pytest
 from fc_runtime import Crashed, HandlerError, Raised, ResponseRejected, TimedOut
 from support.callers import Deployed
 
+TIERS_MATTER = False  # see conftest
+
 Deploy = Callable[..., Deployed]
 
 

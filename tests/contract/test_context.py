@@ -11,6 +11,8 @@ import pytest
 from fc_runtime import Credentials, HandlerError
 from support.callers import Caller, Deployed
 
+TIERS_MATTER = False  # see conftest
+
 Deploy = Callable[..., Deployed]
 
 KEY = Credentials(

@@ -17,6 +17,8 @@ from fc_runtime import (
 )
 from support.callers import Deployed
 
+TIERS_MATTER = False  # see conftest
+
 Deploy = Callable[..., Deployed]
 
 

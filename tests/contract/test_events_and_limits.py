@@ -15,6 +15,8 @@ from fc_runtime import (
 )
 from support.callers import Caller, Deployed
 
+TIERS_MATTER = False  # see conftest
+
 Deploy = Callable[..., Deployed]
 OpenCaller = Callable[..., Caller]
 

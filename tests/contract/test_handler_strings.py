@@ -13,6 +13,8 @@ import pytest
 from fc_runtime import InitializationError, InitializationFailed, InvalidFunctionError, Raised
 from support.callers import Caller
 
+TIERS_MATTER = False  # see conftest
+
 SOURCE = "def handler(event, context):\n    return __name__\n"
 
 

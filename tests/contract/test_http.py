@@ -16,6 +16,8 @@ from fc_runtime import (
 )
 from support.callers import Caller, Deployed
 
+TIERS_MATTER = False  # see conftest
+
 Deploy = Callable[..., Deployed]
 PLAIN = (("Content-Type", "text/plain"),)
 MiB = 1024 * 1024

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from support.callers import Deployed
 
+TIERS_MATTER = False  # see conftest
+
 Deploy = Callable[..., Deployed]
 
 

@@ -7,6 +7,8 @@ import pytest
 from fc_runtime import FunctionNotFoundError, HandlerError
 from support.callers import Caller
 
+TIERS_MATTER = False  # see conftest
+
 OF_A_SERVICE = {
     "service": "shop",
     "qualifier": "prod",

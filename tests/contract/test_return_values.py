@@ -6,6 +6,8 @@ import pytest
 from fc_runtime import ResponseError, ResponseRejected, Returned
 from support.callers import Deployed
 
+TIERS_MATTER = False  # see conftest
+
 Deploy = Callable[..., Deployed]
 
 
