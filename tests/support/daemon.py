@@ -5,15 +5,11 @@ The app runs under uvicorn in a thread. The clients are the official ones; they 
 ever, so `forget_connections` has to end what they hold before a test may call itself clean.
 """
 
-import base64
 import gc
-import io
 import socket
 import threading
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import fc2
@@ -24,30 +20,25 @@ from alibabacloud_fc_open20210406.client import Client as OpenClient
 from alibabacloud_tea_openapi.models import Config as OpenConfig
 from alibabacloud_tea_openapi.utils_models import Config as Fc3Config
 from darabonba.core import DaraCore
-from fc_runtime.service.account import Account
-from fc_runtime.service.packages import Packages
-from fc_runtime.service.store import Store
+from support.accounts import ECHO, account_in, base64_zip, zipped
 from Tea.core import TeaCore
 
-ECHO = "def handler(event, context):\n    return event\n"
+__all__ = [
+    "ECHO",
+    "KEY",
+    "SECRET",
+    "account_in",
+    "base64_zip",
+    "fc2_client",
+    "fc3_client",
+    "forget_connections",
+    "open_client",
+    "serving",
+    "zipped",
+]
+
 KEY, SECRET = "test-key", "test-secret"
 uvloop.new_event_loop().close()  # what it opens once and for all is not a test's doing
-
-
-@contextmanager
-def account_in(folder: Path, **options) -> Iterator[Account]:
-    """As the daemon makes it, from whatever is in *folder* already."""
-    store = Store(folder / "state.db")
-    try:
-        yield Account(
-            store,
-            Packages(folder / "packages"),
-            account_id="123456789012",
-            region="local",
-            **options,
-        )
-    finally:
-        store.close()
 
 
 @contextmanager
@@ -108,17 +99,3 @@ def fc3_client(url: str) -> Fc3Client:
     config = Fc3Config(access_key_id=KEY, access_key_secret=SECRET, protocol="http")
     config.endpoint = url.removeprefix("http://")
     return Fc3Client(config)
-
-
-def zipped(**files: str) -> bytes:
-    """A zip of Python modules by name; without any, of an ``index`` that echoes."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, text in (files or {"index": ECHO}).items():
-            archive.writestr(zipfile.ZipInfo(f"{name}.py"), text)  # the same at any time
-    return packed.getvalue()
-
-
-def base64_zip(**files: str) -> str:
-    """As the API's ``zipFile``."""
-    return base64.b64encode(zipped(**files)).decode()
