@@ -13,7 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -72,7 +72,7 @@ class Case:
     name: str
     title: str
     file: Path
-    unit: str  # of a sample: "ns", "bytes", "per_s", or "count": shown as a sum
+    unit: str  # of a sample: "ns", "bytes", "per_s", "ratio", or "count": shown as a sum
     units: Mapping[str, str] = field(default_factory=dict)  # of points that have another one
     points: Sequence[str]
     uncompared: Sequence[str] = ()  # points of which no ratio is made
@@ -82,6 +82,8 @@ class Case:
     placements: Sequence[Placement]
     rounds: int
     quick_rounds: int
+    quick_competitors: Sequence[str] = ()  # in `make bench-quick`; none: it is not in it
+    limit_s: float = 60.0  # of one measuring process
     measure: Callable[[Measurement], Mapping[str, Sequence[float]]]
 
     def unit_of(self, point):
@@ -94,6 +96,18 @@ class Case:
     @property
     def rivals(self):
         return [one.name for one in self.competitors if one.role is Role.RIVAL]
+
+    def role_of(self, competitor):
+        return next(one.role for one in self.competitors if one.name == competitor)
+
+    def for_a_look(self):
+        """The same with the few competitors that its main ratios need; None without any."""
+        if not self.quick_competitors:
+            return None
+        if self.together:
+            return self
+        few = [one for one in self.competitors if one.name in self.quick_competitors]
+        return replace(self, competitors=few)
 
 
 def measuring_process(case):

@@ -13,12 +13,8 @@ floor's; for the library it is a warm call (`warm_call`), which is what lies bet
 import contextlib
 import json
 import os
-import signal
-import socket
 import statistics
 import subprocess
-import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -33,14 +29,12 @@ from case import (
     rival_module,
 )
 from http_load import load
+from serving import PEERS, UP_S, free_port, functions_framework, process, wait_until_up
 from warm_call import ECHO, fc_runtime, time_calls
 
-PEERS = Path(__file__).resolve().parent / "http_peers"
 EVENT = json.dumps("x" * 1022).encode()  # awslambdaric takes JSON only
 CONNECTIONS = (1, 16, 64)
 WORKERS = 2
-UP_S = 20.0
-GRACE_S = 3.0
 FLOOR = "plain echo (uvicorn)"
 LIBRARY = "library (a warm call)"
 ADDED = "added latency, 1 connection"
@@ -53,49 +47,6 @@ def titled(figure, connections):
 
 RATE, P50, P99 = "requests", "p50", "p99"
 POINTS = [*(titled(one, n) for n in CONNECTIONS for one in (RATE, P50, P99)), ADDED]
-
-
-@contextlib.contextmanager
-def process(argv, **options):
-    """A server in a process group of its own, all of which ends with the block."""
-    child = subprocess.Popen(
-        [sys.executable, *argv],
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        text=True,
-        **options,
-    )
-    try:
-        yield child
-    finally:
-        end(child)
-
-
-def end(child):
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(GRACE_S)
-        os.killpg(child.pid, signal.SIGKILL)  # a call that nobody answers holds a server up
-    child.wait()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
-
-
-def wait_until_up(port):
-    until = time.monotonic() + UP_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            if time.monotonic() > until:
-                raise UnavailableError("does not come up") from None
-            time.sleep(0.05)
-        else:
-            return
 
 
 @contextlib.contextmanager
@@ -115,17 +66,6 @@ def uvicorn(app):
     port = free_port()
     argv = ["-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--lifespan", "off"]
     with process([*argv, "--loop", "uvloop", "--http", "httptools"], cwd=PEERS):
-        wait_until_up(port)
-        yield f"http://127.0.0.1:{port}/"
-
-
-@contextlib.contextmanager
-def functions_framework():
-    rival_module("functions_framework")
-    port = free_port()
-    argv = ["-m", "functions_framework", "--source", "framework.py", "--target", "handler"]
-    environment = {**os.environ, "WORKERS": str(WORKERS)}
-    with process([*argv, "--port", str(port)], cwd=PEERS, env=environment):
         wait_until_up(port)
         yield f"http://127.0.0.1:{port}/"
 
@@ -152,7 +92,7 @@ def awslambdaric():
 SERVERS = {
     SUBJECT: serve,
     FLOOR: lambda: uvicorn("plain:app"),
-    "functions-framework": functions_framework,
+    "functions-framework": lambda: functions_framework(WORKERS),
     "awslambdaric": awslambdaric,
 }
 ROLES = {SUBJECT: Role.SUBJECT, FLOOR: Role.FLOOR, LIBRARY: Role.REFERENCE}

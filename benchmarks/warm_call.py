@@ -14,11 +14,16 @@ import concurrent.futures
 import contextlib
 import importlib
 import multiprocessing
+import re
+import socket
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import serving
 from bare import CREDENTIALS, bare_pair
 from case import (
     HANDLERS,
@@ -33,6 +38,8 @@ from case import (
 )
 
 TIMEOUT_S = 60.0
+CONTENT_LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
+NOT_ON_ONE_CPU = ("Ray actor",)  # a dozen helpers: pinned, it is another program
 ECHO = str(HANDLERS / "echo")
 
 
@@ -78,7 +85,7 @@ def run_calls(call, event, calls, until, clock):
 
 
 @contextlib.contextmanager
-def fc_runtime():
+def fc_runtime(workers=1):
     with runtime_class()() as runtime:
         from fc_runtime import Credentials
 
@@ -89,12 +96,12 @@ def fc_runtime():
             handler="index.handler",
             timeout=TIMEOUT_S,
             memory_mb=512,
-            max_instances=1,
+            max_instances=workers,
             credentials=Credentials(
                 access_key_id=key_id, access_key_secret=secret, security_token=token
             ),
         )
-        runtime.warm("echo", 1)
+        runtime.warm("echo", workers)
         invoke = runtime.invoke
         yield lambda event: invoke("echo", event).payload
 
@@ -106,37 +113,97 @@ def echo_handler():
 
 
 @contextlib.contextmanager
-def process_pool_executor():
+def process_pool_executor(workers=1):
     handler = echo_handler()
     context = multiprocessing.get_context("fork")
-    with concurrent.futures.ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(max_workers=workers, mp_context=context) as pool:
         yield lambda event: pool.submit(handler, event, None).result(TIMEOUT_S)
 
 
 @contextlib.contextmanager
-def multiprocessing_pool():
+def multiprocessing_pool(workers=1):
     handler = echo_handler()
-    with multiprocessing.get_context("fork").Pool(1) as pool:
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
         yield lambda event: pool.apply_async(handler, (event, None)).get(TIMEOUT_S)
         pool.close()
         pool.join()
 
 
 @contextlib.contextmanager
-def pebble():
+def pebble(workers=1):
     module = rival_module("pebble")
     handler = echo_handler()
     context = multiprocessing.get_context("fork")
-    with module.ProcessPool(max_workers=1, context=context) as pool:
+    with module.ProcessPool(max_workers=workers, context=context) as pool:
         yield lambda event: pool.schedule(handler, (event, None), timeout=TIMEOUT_S).result()
 
 
 @contextlib.contextmanager
-def loky():
+def loky(workers=1):
     module = rival_module("loky")
     handler = echo_handler()
-    with module.ProcessPoolExecutor(max_workers=1) as pool:
+    with module.ProcessPoolExecutor(max_workers=workers) as pool:
         yield lambda event: pool.submit(handler, event, None).result(TIMEOUT_S)
+
+
+@contextlib.contextmanager
+def functions_framework():
+    """Its own server with one worker process, over one connection that is kept."""
+    with serving.functions_framework(1) as url:
+        connection = socket.create_connection(("127.0.0.1", urlsplit(url).port), TIMEOUT_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with connection:
+            yield lambda event: post(connection, event)
+
+
+def post(connection, event):
+    """The least that HTTP asks of a client: head and body in one go, the body of the answer."""
+    connection.sendall(
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(event) + event
+    )
+    got = bytearray()
+    while b"\r\n\r\n" not in got:
+        got += received(connection)
+    head, _, body = got.partition(b"\r\n\r\n")
+    size = int(CONTENT_LENGTH.search(head)[1])
+    while len(body) < size:
+        body += received(connection)
+    return body
+
+
+def received(connection):
+    data = connection.recv(1 << 20)
+    if not data:
+        raise EOFError("the server hung up")
+    return data
+
+
+@contextlib.contextmanager
+def ray_actor():
+    """An actor with a method, whose results are fetched one by one."""
+    module = rival_module("ray")
+    with tempfile.TemporaryDirectory() as folder:
+        module.init(
+            num_cpus=1,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _temp_dir=folder,
+        )
+        try:
+            actor = module.remote(num_cpus=1)(Echo).remote()
+            yield lambda event: module.get(actor.call.remote(event), timeout=TIMEOUT_S)
+        finally:
+            module.shutdown()
+
+
+class Echo:
+    def __init__(self):
+        sys.path.insert(0, ECHO)
+        self._handler = importlib.import_module("index").handler
+
+    def call(self, event):
+        return self._handler(event, None)
 
 
 COMPETITORS = {
@@ -146,6 +213,8 @@ COMPETITORS = {
     "multiprocessing.Pool": multiprocessing_pool,
     "pebble": pebble,
     "loky": loky,
+    "functions-framework": functions_framework,
+    "Ray actor": ray_actor,
 }
 ROLES = {SUBJECT: Role.SUBJECT, "floor f (bare pair)": Role.FLOOR}
 
@@ -153,6 +222,8 @@ ROLES = {SUBJECT: Role.SUBJECT, "floor f (bare pair)": Role.FLOOR}
 def measure(wanted):
     share = QUICK if wanted.quick else 1.0
     samples = {}
+    if wanted.competitor in NOT_ON_ONE_CPU and wanted.placement is Placement.ONE_CPU:
+        return samples
     with COMPETITORS[wanted.competitor]() as call:
         for size in SIZES:
             event = bytes(size.event_bytes)
@@ -169,8 +240,9 @@ CASE = Case(
     points=[size.name for size in SIZES],
     competitors=[Competitor(name=name, role=ROLES.get(name, Role.RIVAL)) for name in COMPETITORS],
     placements=list(Placement),
-    rounds=5,
+    rounds=4,
     quick_rounds=2,
+    quick_competitors=[SUBJECT, "floor f (bare pair)", "ProcessPoolExecutor", "pebble"],
     best_rounds=True,
     measure=measure,
 )
