@@ -194,7 +194,8 @@ CASE = Case(
     ],
     placements=list(Placement),
     rounds=5,
-    quick_rounds=2,
+    quick_rounds=1,
+    quick_competitors=[SUBJECT, "bare zygote"],
     measure=measure,
 )
 

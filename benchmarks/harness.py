@@ -12,6 +12,7 @@ it, is killed before the next measurement begins, and is told in the notes.
 import contextlib
 import ctypes
 import json
+import math
 import os
 import signal
 import statistics
@@ -27,8 +28,8 @@ import psutil
 from case import TOGETHER, Measurement, Placement
 
 PROJECT = Path(__file__).resolve().parents[1]  # taken out of messages
-MEASUREMENT_LIMIT_S = 60.0
 GIVE_UP_AFTER = 2  # failed measurements of one competitor
+OVERTIME_S = 15.0  # of a measurement that was under way when the time was up
 GRACE_S = 1.0  # for helpers that end by themselves once their parent has
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -145,17 +146,24 @@ def measurements(case, rounds):
                 yield number, name, placement
 
 
-def run_case(results, *, quick, progress):
-    """Fill *results*. What was measured so far stays in it when this is interrupted."""
+def run_case(results, *, quick, progress, until=math.inf):
+    """
+    Fill *results*. What was measured so far stays in it when this is interrupted. After *until*,
+    by the monotonic clock, nothing is begun any more, and what is under way has few seconds left.
+    """
     case = results.case
     for number, competitor, placement in measurements(case, results.rounds_wanted):
+        left_s = until - time.monotonic()
+        if left_s <= 0:
+            results.note(case.name, "not all rounds, as the time was up")
+            return
         progress.begin(
             f"{case.name} round {number + 1}/{results.rounds_wanted}, {placement}: {competitor}"
         )
         if competitor in results.hopeless:
             continue
         wanted = Measurement(competitor=competitor, placement=placement, quick=quick)
-        answer = measure_in_fresh_process(case, wanted)
+        answer = measure_in_fresh_process(case, wanted, min(case.limit_s, left_s + OVERTIME_S))
         if "samples" in answer:
             said = answer["samples"]
             for name, samples in (said if case.together else {competitor: said}).items():
@@ -175,16 +183,23 @@ def run_case(results, *, quick, progress):
             results.note(competitor, f"left processes behind: {', '.join(answer['left_behind'])}")
 
 
-def measure_in_fresh_process(case, wanted):
+def measure_in_fresh_process(case, wanted, limit_s):
     """What the measuring process printed; {"failed": why} if it did not come to that."""
-    argv = [sys.executable, str(case.file), "--measure", wanted.competitor]
-    argv += ["--placement", wanted.placement]
+    argv = [str(case.file), "--measure", wanted.competitor, "--placement", wanted.placement]
     if wanted.quick:
         argv.append("--quick")
+    return in_fresh_process(argv, limit_s)
+
+
+def in_fresh_process(argv, limit_s):
+    """
+    What a program of ours printed, a JSON object; {"failed": why} if it did not come to that.
+    What it left behind is told under "left_behind", and has been killed.
+    """
     # Files, not pipes: a process that is left behind would hold a pipe open.
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
         child = subprocess.Popen(
-            argv,
+            [sys.executable, *argv],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=complained,
@@ -192,9 +207,9 @@ def measure_in_fresh_process(case, wanted):
         )
         failed = None
         try:
-            child.wait(MEASUREMENT_LIMIT_S)
+            child.wait(limit_s)
         except subprocess.TimeoutExpired:
-            failed = f"no end within {MEASUREMENT_LIMIT_S:g} s"
+            failed = f"no end within {limit_s:.0f} s"
         finally:
             left = sweep(child, grace_s=0.0 if child.poll() is None else GRACE_S)
         said.seek(0)

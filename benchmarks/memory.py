@@ -173,6 +173,7 @@ CASE = Case(
     placements=[Placement.SCHEDULER],
     rounds=2,
     quick_rounds=1,
+    quick_competitors=[SUBJECT, "bare zygote"],
     measure=measure,
 )
 

@@ -64,20 +64,14 @@ def table_rows(results, placement, point):
                 rows.append([competitor.name, "not measured", "", "", "", "", ""])
             continue
         spread = f"[{amount(found.best, unit)} - {amount(found.worst, unit)}]"
-        to_floor = by = None
-        if point not in case.uncompared:
-            to_floor = results.ratio(placement, competitor.name, case.floor, point)
-            if competitor.role is Role.RIVAL:
-                pair = (competitor.name, SUBJECT)
-                by = results.ratio(placement, *(pair[::-1] if unit == "per_s" else pair), point)
         rows.append(
             [
                 competitor.name,
                 amount(found.median, unit),
                 p99(found, unit),
                 spread,
-                times(to_floor),
-                times(by),
+                times(to_floor(results, placement, competitor, point)),
+                times(ahead_of(results, placement, competitor, point)),
                 str(found.samples),
             ]
         )
@@ -131,18 +125,34 @@ def as_json(results):
         for competitor in case.competitors:
             for point in case.points:
                 found = results.summary(placement, competitor.name, point)
-                if found is not None:
-                    figures.append(
-                        {
-                            "placement": placement,
-                            "competitor": competitor.name,
-                            "role": competitor.role,
-                            "point": point,
-                            "unit": case.unit_of(point),
-                            **asdict(found),
-                            "to_floor": results.ratio(
-                                placement, competitor.name, case.floor, point
-                            ),
-                        }
-                    )
+                if found is None:
+                    continue
+                figures.append(
+                    {
+                        "placement": placement,
+                        "competitor": competitor.name,
+                        "role": competitor.role,
+                        "point": point,
+                        "unit": case.unit_of(point),
+                        **asdict(found),
+                        "to_floor": to_floor(results, placement, competitor, point),
+                        "subject_ahead_by": ahead_of(results, placement, competitor, point),
+                    }
+                )
     return {"title": case.title, "figures": figures, "notes": results.notes}
+
+
+def to_floor(results, placement, competitor, point):
+    case = results.case
+    if point in case.uncompared or case.unit_of(point) == "count":
+        return None
+    return results.ratio(placement, competitor.name, case.floor, point)
+
+
+def ahead_of(results, placement, competitor, point):
+    """How many times better the subject is than a rival; below 1 it is worse."""
+    unit = results.case.unit_of(point)
+    if point in results.case.uncompared or competitor.role is not Role.RIVAL or unit == "count":
+        return None
+    pair = (competitor.name, SUBJECT)
+    return results.ratio(placement, *(pair[::-1] if unit == "per_s" else pair), point)

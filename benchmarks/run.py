@@ -2,47 +2,75 @@
 The benchmarks: `make bench`, or `python benchmarks/run.py [--quick] [--only CASE]`.
 
 Prints tables and targets on stdout and progress on stderr; writes JSON and PNG files to
-`benchmarks/out`. README.md beside this file says how to read them.
+`benchmarks/out`, with `--publish` to `docs/performance`, and the page `docs/performance.md`.
+README.md beside this file says how to read them.
 """
 
 import argparse
 import json
+import math
 import signal
 import sys
+import time
 from pathlib import Path
 
 import cold_start
+import compare
 import deadline
+import fresh_process
 import http_call
 import memory
 import memory_limit
+import page
+import plots
 import report
 import sandbox
+import scale
+import targets
+import throughput
 import warm_call
-from harness import Progress, Results, become_subreaper, measurements, run_case, sweep
+from case import Placement
+from harness import (
+    Progress,
+    Results,
+    become_subreaper,
+    in_fresh_process,
+    measurements,
+    run_case,
+    sweep,
+)
 from machine import CpuTimes, stamp
 
 CASES = {
     one.CASE.name: one.CASE
-    for one in (warm_call, cold_start, memory, deadline, sandbox, memory_limit, http_call)
+    for one in (
+        *(warm_call, throughput, cold_start, fresh_process, memory, scale),
+        *(deadline, sandbox, memory_limit, http_call),
+    )
 }
+STAGES = "stages"  # not a case: `stages.py`
+STAGES_LIMIT_S = 60.0
 HERE = Path(__file__).resolve().parent
+QUICK_S = 75.0  # after which a look begins nothing new: it is to end within two minutes
 INTERRUPTED = 130
 
 
 def main():
     args = arguments()
-    cases = [CASES[name] for name in CASES if not args.only or name in args.only]
+    cases = chosen(args)
     all_results = [Results(case, rounds_of(case, args)) for case in cases]
     total = sum(len([*measurements(one.case, one.rounds_wanted)]) for one in all_results)
     become_subreaper()
     signal.signal(signal.SIGINT, interrupt_once)
     signal.signal(signal.SIGTERM, interrupt_once)
     machine, cpu, progress = stamp(), CpuTimes(), Progress(total)
-    complete = False
+    until = time.monotonic() + QUICK_S if args.quick and not args.only else math.inf
+    stages, complete = {}, False
     try:
         for results in all_results:
-            run_case(results, quick=args.quick, progress=progress)
+            run_case(results, quick=args.quick, progress=progress, until=until)
+        if STAGES in args.only or not (args.only or args.quick):
+            stages = measure_stages()
         complete = True
     except KeyboardInterrupt:
         print("\ninterrupted: what follows is what there was so far", file=sys.stderr)
@@ -50,7 +78,17 @@ def main():
         sweep()
         progress.end()
     machine |= {"cpu_time": cpu.shares(), "load_average_at_end": stamp()["load_average"]}
-    publish(args, all_results, machine, complete=complete)
+    measured = [results for results in all_results if results.samples or results.notes]
+    document = {
+        "machine": machine,
+        "quick": args.quick,
+        "complete": complete,
+        "cases": {results.case.name: report.as_json(results) for results in measured},
+        "stages": stages,
+        "targets": targets.judge(measured),
+    }
+    show(measured, document, a_look=args.quick and not args.only)
+    write(args, measured, document)
     return 0 if complete else INTERRUPTED
 
 
@@ -61,15 +99,30 @@ def interrupt_once(_signal, _frame):
     raise KeyboardInterrupt
 
 
-def arguments():
+def arguments(argv=None):
     parser = argparse.ArgumentParser(
         description="Benchmarks of fc-runtime beside floors and rivals."
     )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and calls")
-    parser.add_argument("--only", action="append", choices=sorted(CASES), metavar="CASE")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="fewer rounds and calls; without --only the main cases and competitors alone, "
+        "for two minutes, beside the committed figures",
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], choices=sorted([*CASES, STAGES]), metavar="CASE"
+    )
     parser.add_argument("--rounds", type=positive, help="in place of each case's own number")
     parser.add_argument("--out", type=Path, default=HERE / "out", help="folder for JSON and PNG")
-    return parser.parse_args()
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="write to docs/performance, and docs/performance.md; all cases, in full",
+    )
+    args = parser.parse_args(argv)
+    if args.publish and (args.quick or args.only):
+        parser.error("--publish: the page shows one full run; leave out --quick and --only")
+    return args
 
 
 def positive(text):
@@ -79,29 +132,57 @@ def positive(text):
     return number
 
 
+def chosen(args):
+    if args.only:
+        return [case for name, case in CASES.items() if name in args.only]
+    if args.quick:
+        return [few for case in CASES.values() if (few := case.for_a_look())]
+    return [*CASES.values()]
+
+
 def rounds_of(case, args):
     return args.rounds or (case.quick_rounds if args.quick else case.rounds)
 
 
-def publish(args, all_results, machine, *, complete):
-    measured = [results for results in all_results if results.samples or results.notes]
-    verdicts = report.judge(measured)
+def measure_stages():
+    """By placement, what `stages.py` says; {"failed": why} in its place."""
+    found = {}
+    for placement in Placement:
+        argv = [str(HERE / "stages.py"), "--placement", placement]
+        found[placement] = in_fresh_process(argv, STAGES_LIMIT_S)
+        found[placement].pop("left_behind")
+    return found
+
+
+def show(measured, document, *, a_look):
+    if not a_look:
+        for results in measured:
+            print(report.tables(results), end="\n\n")
+    print(machine_line(document["machine"]), end="\n\n")
+    if not a_look:
+        print(report.targets_table(document["targets"]))
+        return
+    print(compare.beside_committed(document, compare.committed()))
     for results in measured:
-        print(report.tables(results), end="\n\n")
-    print(machine_line(machine), end="\n\n")
-    print(report.targets_table(verdicts))
-    args.out.mkdir(parents=True, exist_ok=True)
-    file = args.out / "results.json"
-    document = {
-        "machine": machine,
-        "quick": args.quick,
-        "complete": complete,
-        "cases": {results.case.name: report.as_json(results) for results in measured},
-        "targets": verdicts,
-    }
-    file.write_text(json.dumps(document, indent=2) + "\n")
-    plots = [one for results in measured for one in report.plot(results, args.out)]
-    print("written:", *[one.name for one in (file, *plots)], "in", args.out, file=sys.stderr)
+        for line in results.notes:
+            print(f"note: {results.case.name}: {line}")
+
+
+def write(args, measured, document):
+    publish = args.publish and document["complete"]
+    if args.publish and not publish:
+        print("not complete, so not published", file=sys.stderr)
+    folder = page.FOLDER if publish else args.out
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [one for results in measured for one in plots.plot(results, folder)]
+    files += plots.plot_stages(document["stages"], folder)
+    document["plots"] = [one.name for one in files]
+    file = folder / "results.json"
+    file.write_text(json.dumps(document, indent=1) + "\n")
+    if publish:
+        page.PAGE.write_text(page.rendered(document))
+        files.append(page.PAGE)
+    print("written:", *[one.name for one in (file, *files)], "in", folder, file=sys.stderr)
 
 
 def machine_line(machine):
