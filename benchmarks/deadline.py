@@ -264,7 +264,7 @@ CASE = Case(
     uncompared=[TOLD, SURVIVORS],
     competitors=[Competitor(name=name, role=role) for name, (_start, role) in COMPETITORS.items()],
     placements=[Placement.SCHEDULER],
-    rounds=5,
+    rounds=3,
     quick_rounds=1,
     measure=measure,
 )

@@ -57,6 +57,7 @@ class Results:
     notes: list = field(default_factory=list)
     failures: dict = field(default_factory=lambda: defaultdict(int))
     hopeless: set = field(default_factory=set)
+    took_s: float = 0.0
 
     def add(self, placement, competitor, samples):
         for point, values in samples.items():
@@ -137,8 +138,11 @@ def become_subreaper():
 
 
 def measurements(case, rounds):
-    """(round, competitor, placement), everyone once a round, each round begun by another one."""
-    for number in range(rounds):
+    """
+    (round, competitor, placement) of some *rounds*, by their numbers: everyone once a round, each
+    round begun by another one.
+    """
+    for number in rounds:
         names = [TOGETHER] if case.together else [one.name for one in case.competitors]
         turn = number % len(names)
         for placement in case.placements:
@@ -146,49 +150,57 @@ def measurements(case, rounds):
                 yield number, name, placement
 
 
-def run_case(results, *, quick, progress, until=math.inf):
+def run_rounds(all_results, *, quick, progress, until=math.inf):
     """
-    Fill *results*. What was measured so far stays in it when this is interrupted. After *until*,
-    by the monotonic clock, nothing is begun any more, and what is under way has few seconds left.
+    Fill *all_results*, whatever some of them come to: the first round of all cases, then the
+    second, and so on, so that each case has its share of the time that there is. What was measured
+    so far stays when this is interrupted. After *until*, by the monotonic clock, nothing is begun
+    any more, and what is under way has few seconds left.
     """
-    case = results.case
-    for number, competitor, placement in measurements(case, results.rounds_wanted):
-        left_s = until - time.monotonic()
-        if left_s <= 0:
-            results.note(case.name, "not all rounds, as the time was up")
-            return
-        progress.begin(
-            f"{case.name} round {number + 1}/{results.rounds_wanted}, {placement}: {competitor}"
-        )
-        if competitor in results.hopeless:
-            continue
-        wanted = Measurement(competitor=competitor, placement=placement, quick=quick)
-        answer = measure_in_fresh_process(case, wanted, min(case.limit_s, left_s + OVERTIME_S))
-        if "samples" in answer:
-            said = answer["samples"]
-            for name, samples in (said if case.together else {competitor: said}).items():
-                if isinstance(samples, str):  # why there are none
-                    results.note(name, samples)
-                else:
-                    results.add(placement, name, samples)
-        elif "unavailable" in answer:
-            results.note(competitor, answer["unavailable"])
-            results.hopeless.add(competitor)
-        else:
-            results.note(competitor, answer["failed"])
-            results.failures[competitor] += 1
-            if results.failures[competitor] >= GIVE_UP_AFTER:
-                results.hopeless.add(competitor)
-        if answer.get("left_behind"):
-            results.note(competitor, f"left processes behind: {', '.join(answer['left_behind'])}")
+    for number in range(max((one.rounds_wanted for one in all_results), default=0)):
+        for results in all_results:
+            begun = time.monotonic()
+            for _, competitor, placement in measurements(
+                results.case, range(number, min(number + 1, results.rounds_wanted))
+            ):
+                left_s = until - time.monotonic()
+                if left_s <= 0:
+                    results.note(results.case.name, "not all rounds, as the time was up")
+                    break
+                progress.begin(
+                    f"{results.case.name} round {number + 1}/{results.rounds_wanted}, "
+                    f"{placement}: {competitor}"
+                )
+                if competitor not in results.hopeless:
+                    wanted = Measurement(competitor=competitor, placement=placement, quick=quick)
+                    measure(results, wanted, min(results.case.limit_s, left_s + OVERTIME_S))
+            results.took_s += time.monotonic() - begun
 
 
-def measure_in_fresh_process(case, wanted, limit_s):
-    """What the measuring process printed; {"failed": why} if it did not come to that."""
-    argv = [str(case.file), "--measure", wanted.competitor, "--placement", wanted.placement]
+def measure(results, wanted, limit_s):
+    """One measurement, or why there is none; who fails twice is not asked again."""
+    case, competitor = results.case, wanted.competitor
+    argv = [str(case.file), "--measure", competitor, "--placement", wanted.placement]
     if wanted.quick:
         argv.append("--quick")
-    return in_fresh_process(argv, limit_s)
+    answer = in_fresh_process(argv, limit_s)
+    if "samples" in answer:
+        said = answer["samples"]
+        for name, samples in (said if case.together else {competitor: said}).items():
+            if isinstance(samples, str):  # why there are none
+                results.note(name, samples)
+            else:
+                results.add(wanted.placement, name, samples)
+    elif "unavailable" in answer:
+        results.note(competitor, answer["unavailable"])
+        results.hopeless.add(competitor)
+    else:
+        results.note(competitor, answer["failed"])
+        results.failures[competitor] += 1
+        if results.failures[competitor] >= GIVE_UP_AFTER:
+            results.hopeless.add(competitor)
+    if answer.get("left_behind"):
+        results.note(competitor, f"left processes behind: {', '.join(answer['left_behind'])}")
 
 
 def in_fresh_process(argv, limit_s):

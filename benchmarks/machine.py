@@ -9,7 +9,10 @@ import sys
 import sysconfig
 from pathlib import Path
 
-PACKAGES = ("fc-runtime", "msgpack", "psutil", "pebble", "billiard", "loky", "oss2", "matplotlib")
+PACKAGES = (
+    *("fc-runtime", "msgpack", "psutil", "uvloop", "numpy", "oss2", "matplotlib"),
+    *("pebble", "billiard", "loky", "functions-framework", "gunicorn", "awslambdaric", "ray"),
+)
 
 
 def stamp():

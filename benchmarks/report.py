@@ -139,7 +139,12 @@ def as_json(results):
                         "subject_ahead_by": ahead_of(results, placement, competitor, point),
                     }
                 )
-    return {"title": case.title, "figures": figures, "notes": results.notes}
+    return {
+        "title": case.title,
+        "took_s": round(results.took_s, 1),
+        "figures": figures,
+        "notes": results.notes,
+    }
 
 
 def to_floor(results, placement, competitor, point):

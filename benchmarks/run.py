@@ -36,7 +36,7 @@ from harness import (
     become_subreaper,
     in_fresh_process,
     measurements,
-    run_case,
+    run_rounds,
     sweep,
 )
 from machine import CpuTimes, stamp
@@ -51,7 +51,8 @@ CASES = {
 STAGES = "stages"  # not a case: `stages.py`
 STAGES_LIMIT_S = 60.0
 HERE = Path(__file__).resolve().parent
-QUICK_S = 75.0  # after which a look begins nothing new: it is to end within two minutes
+QUICK_S = 60.0  # after which a look begins nothing new: it is to end within two minutes
+FULL_S = 1080.0  # the same for a full run, which is to end within twenty
 INTERRUPTED = 130
 
 
@@ -59,18 +60,17 @@ def main():
     args = arguments()
     cases = chosen(args)
     all_results = [Results(case, rounds_of(case, args)) for case in cases]
-    total = sum(len([*measurements(one.case, one.rounds_wanted)]) for one in all_results)
+    total = sum(len([*measurements(one.case, range(one.rounds_wanted))]) for one in all_results)
     become_subreaper()
     signal.signal(signal.SIGINT, interrupt_once)
     signal.signal(signal.SIGTERM, interrupt_once)
     machine, cpu, progress = stamp(), CpuTimes(), Progress(total)
-    until = time.monotonic() + QUICK_S if args.quick and not args.only else math.inf
+    until = math.inf if args.only else time.monotonic() + (QUICK_S if args.quick else FULL_S)
     stages, complete = {}, False
     try:
-        for results in all_results:
-            run_case(results, quick=args.quick, progress=progress, until=until)
         if STAGES in args.only or not (args.only or args.quick):
             stages = measure_stages()
+        run_rounds(all_results, quick=args.quick, progress=progress, until=until)
         complete = True
     except KeyboardInterrupt:
         print("\ninterrupted: what follows is what there was so far", file=sys.stderr)
