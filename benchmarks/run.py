@@ -174,6 +174,8 @@ def write(args, measured, document):
         print("not complete, so not published", file=sys.stderr)
     folder = page.FOLDER if publish else args.out
     folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("*.png") if publish else ():
+        stale.unlink()
     files = [one for results in measured for one in plots.plot(results, folder)]
     files += plots.plot_stages(document["stages"], folder)
     document["plots"] = [one.name for one in files]
