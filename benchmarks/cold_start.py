@@ -193,7 +193,7 @@ CASE = Case(
         Competitor(name=name, role=role) for name, (_function, role) in COMPETITORS.items()
     ],
     placements=list(Placement),
-    rounds=4,
+    rounds=3,
     quick_rounds=1,
     quick_competitors=[SUBJECT, "bare zygote"],
     measure=measure,

@@ -165,7 +165,7 @@ def run_rounds(all_results, *, quick, progress, until=math.inf):
             ):
                 left_s = until - time.monotonic()
                 if left_s <= 0:
-                    results.note(results.case.name, "not all rounds, as the time was up")
+                    results.note("rounds", "not all of them, as the time was up")
                     break
                 progress.begin(
                     f"{results.case.name} round {number + 1}/{results.rounds_wanted}, "

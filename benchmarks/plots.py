@@ -1,11 +1,14 @@
 """Figures of a run as PNG files. None where matplotlib is not installed."""
 
+import itertools
+
 from case import Placement, Role
 from report import UNITS
 from throughput import CALLERS, rate_point
 
 COLOURS = {Role.SUBJECT: "tab:blue", Role.FLOOR: "0.35", Role.REFERENCE: "0.7"}
 SIDES = {"caller": "tab:blue", "kernel": "0.75", "worker": "tab:green"}
+RIVALS = ("tab:orange", "tab:red", "tab:purple", "tab:brown", "tab:olive")
 IN_A_ROW = 5
 
 
@@ -95,6 +98,7 @@ def draw_rates(plt, results, placement):
     """Calls a second over the number of callers; a line each, whiskers as in the bars."""
     figure, axis = plt.subplots(figsize=(8, 4.5), layout="constrained")
     drawn = False
+    colours = itertools.cycle(RIVALS)
     for competitor in shown_of(results, placement):
         found = [results.summary(placement, competitor.name, rate_point(n)) for n in CALLERS]
         if not all(found):
@@ -109,7 +113,7 @@ def draw_rates(plt, results, placement):
             Role.SUBJECT: {"color": "tab:blue", "linewidth": 2.5},
             Role.FLOOR: {"color": "0.35", "linestyle": "--"},
             Role.REFERENCE: {"color": "0.6", "linestyle": ":"},
-        }.get(competitor.role, {"linewidth": 1})
+        }.get(competitor.role) or {"color": next(colours), "linewidth": 1}
         if "asyncio" in competitor.name:
             style = style | {"linestyle": "-."}
         axis.errorbar(CALLERS, medians, whiskers, label=competitor.name, capsize=2, **style)

@@ -267,7 +267,7 @@ CASE = Case(
     unit="per_s",
     units=dict.fromkeys(LATENCIES, "ns") | dict.fromkeys(FAIRNESS, "ratio"),
     points=[*RATES, *LATENCIES, *FAIRNESS],
-    uncompared=FAIRNESS,
+    uncompared=[*FAIRNESS, latency_point(MANY)],  # the floor starves those it does not serve
     competitors=[Competitor(name=name, role=ROLES.get(name, Role.RIVAL)) for name in COMPETITORS],
     placements=[Placement.SCHEDULER],
     rounds=3,

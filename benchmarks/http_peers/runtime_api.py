@@ -24,9 +24,9 @@ async def app(scope, receive, send):
     path = scope["path"]
     if path == "/":
         key = f"id-{next(_ids)}"
-        _waiting[key] = asyncio.get_running_loop().create_future()
+        answered = _waiting[key] = asyncio.get_running_loop().create_future()
         _events.put_nowait((key, body))
-        await answer(send, 200, await _waiting.pop(key))
+        await answer(send, 200, await answered)
     elif path == NEXT:
         key, event = await _events.get()
         deadline_ms = int((time.time() + HELD_S) * 1000)
@@ -40,8 +40,8 @@ async def app(scope, receive, send):
         await answer(send, 200, event, headers)
     else:
         key = path.split("/")[-2]
-        if key in _waiting:
-            _waiting[key].set_result(body)
+        if path.endswith("/response") and key in _waiting:
+            _waiting.pop(key).set_result(body)
         await answer(send, 202, b"")
 
 

@@ -93,4 +93,4 @@ def test_nothing_is_begun_once_the_time_is_up(tmp_path: Path) -> None:
     found = played(tmp_path, ["works"], "0")
 
     assert {} == found["measured"]
-    assert ["made_up: not all rounds, as the time was up"] == found["notes"]
+    assert ["rounds: not all of them, as the time was up"] == found["notes"]
