@@ -23,6 +23,6 @@ def test_a_warm_call_is_cut_into_stages() -> None:
     assert {"caller", "worker"} == profile["switches_per_call"].keys()
     if shutil.which("strace") is None or "unavailable" in counted:
         pytest.skip("strace is not to be had here")
-    for side in ("caller", "worker"):
-        assert counted[side]["write"] >= counted["calls"]
-        assert counted[side]["read"] >= counted["calls"]
+    for side in ("caller", "worker"):  # one may have been under way when strace came
+        assert counted[side]["write"] >= counted["calls"] - 1
+        assert counted[side]["read"] >= counted["calls"] - 1
