@@ -38,6 +38,9 @@ def beside_committed(document, before):
         lines.append("note: no figures are committed yet")
     else:
         lines += [f"note: {line}" for line in differences(document["machine"], before["machine"])]
+        lines.append(
+            "note: a look has fewer rivals, so the best one may be another; and fewer rounds"
+        )
     return "\n".join(lines)
 
 

@@ -29,7 +29,6 @@ from case import TOGETHER, Measurement, Placement
 
 PROJECT = Path(__file__).resolve().parents[1]  # taken out of messages
 GIVE_UP_AFTER = 2  # failed measurements of one competitor
-OVERTIME_S = 15.0  # of a measurement that was under way when the time was up
 GRACE_S = 1.0  # for helpers that end by themselves once their parent has
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -150,12 +149,12 @@ def measurements(case, rounds):
                 yield number, name, placement
 
 
-def run_rounds(all_results, *, quick, progress, until=math.inf):
+def run_rounds(all_results, *, quick, progress, until=math.inf, overtime_s=0.0):
     """
     Fill *all_results*, whatever some of them come to: the first round of all cases, then the
     second, and so on, so that each case has its share of the time that there is. What was measured
     so far stays when this is interrupted. After *until*, by the monotonic clock, nothing is begun
-    any more, and what is under way has few seconds left.
+    any more, and what is under way is ended *overtime_s* later.
     """
     for number in range(max((one.rounds_wanted for one in all_results), default=0)):
         for results in all_results:
@@ -173,7 +172,7 @@ def run_rounds(all_results, *, quick, progress, until=math.inf):
                 )
                 if competitor not in results.hopeless:
                     wanted = Measurement(competitor=competitor, placement=placement, quick=quick)
-                    measure(results, wanted, min(results.case.limit_s, left_s + OVERTIME_S))
+                    measure(results, wanted, min(results.case.limit_s, left_s + overtime_s))
             results.took_s += time.monotonic() - begun
 
 

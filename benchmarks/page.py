@@ -173,7 +173,8 @@ class Page:
     def unsteady(self):
         """Figures of ours whose rounds differ much."""
         lines = [
-            f"- {name}, {one['point']}, {Placement(one['placement']).title}: "
+            f"- {name}, {one['competitor']}, {one['point']}, "
+            f"{Placement(one['placement']).title}: "
             f"{amount(one['best'], one['unit'])} to {amount(one['worst'], one['unit'])}."
             for name, case in self._cases.items()
             for one in case["figures"]

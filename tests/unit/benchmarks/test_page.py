@@ -169,7 +169,10 @@ def test_rounds_that_differ_much_are_told() -> None:
     told = document(own_ns=1000, rival_ns=1000)
     told["cases"]["warm_call"]["figures"][0] |= {"best": 1000.0, "worst": 2500.0}
 
-    assert "- warm_call, 1 KiB, left to the scheduler: 1.00 us to 2.50 us." in page.rendered(told)
+    assert (
+        "- warm_call, fc-runtime, 1 KiB, left to the scheduler: 1.00 us to 2.50 us."
+        in page.rendered(told)
+    )
 
 
 def test_plots_are_the_same_for_the_same_figures(tmp_path: Any) -> None:
