@@ -1,13 +1,14 @@
 """
 The face for asyncio programs: `AsyncRuntime`, the same verbs, awaited.
 
-An invocation is driven by the caller's own event loop; only what may block for milliseconds
-(starting the first process of a function, ending a tree) goes to a thread.
+An invocation is driven by the caller's own event loop, what nearly all are by `lean`; only what may
+block for milliseconds (starting the first process of a function, ending a tree) goes to a thread.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -18,6 +19,7 @@ from fc_runtime.dispatch.watch import Ending
 from fc_runtime.errors import InvalidFunctionError, OverloadedError
 from fc_runtime.function import Function
 from fc_runtime.http import HttpRequest
+from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
 from fc_runtime.pool.grants import Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
@@ -81,6 +83,7 @@ class AsyncRuntime:
     def __init__(self, **options: Any) -> None:
         self._runtime = Runtime(**options)
         self._core = self._runtime._core  # noqa: SLF001 (two faces of one thing)
+        self._leans: dict[asyncio.AbstractEventLoop, Lean] = {}
 
     async def register(self, function: Function | str, /, **options: Any) -> Function:
         """See `Runtime.register`."""
@@ -112,6 +115,18 @@ class AsyncRuntime:
     ) -> Result:
         """See `Runtime.invoke`."""
         core = self._core
+        if (
+            type(event) is bytes
+            and json is NOTHING
+            and timeout is None
+            and request_id is None
+            and credentials is None
+            and http is None
+        ):
+            lean = self.lean()
+            if lean.takes(name, len(event)):
+                result = await lean.invoke(name, event, core.new_request_id())
+                return result.raise_for_outcome() if check else result
         make = partial(
             core.request,
             name,
@@ -204,6 +219,17 @@ class AsyncRuntime:
             for task in under_way:
                 task.cancel()
 
+    def lean(self) -> Lean:
+        """For warm calls from the running loop, one for all who ask there."""
+        loop = asyncio.get_running_loop()
+        return self._leans.get(loop) or self._lean_for(loop)
+
+    def _lean_for(self, loop: asyncio.AbstractEventLoop) -> Lean:
+        for gone in [known for known in self._leans if known.is_closed()]:
+            self._leans.pop(gone).close()
+        lean = self._leans[loop] = Lean(self._core, self._serve)
+        return lean
+
     def stats(self) -> dict[str, Any]:
         """See `Runtime.stats`."""
         return self._runtime.stats()
@@ -211,6 +237,14 @@ class AsyncRuntime:
     async def close(self, drain: float | None = None) -> None:
         """See `Runtime.close`."""
         await _in_thread(partial(self._runtime.close, drain))
+        here = asyncio.get_running_loop()
+        while self._leans:
+            loop, lean = self._leans.popitem()
+            if loop is here or loop.is_closed():
+                lean.close()
+            else:
+                with suppress(RuntimeError):  # closed since
+                    loop.call_soon_threadsafe(lean.close)
 
     async def __aenter__(self) -> Self:
         self._core.check_open()

@@ -1,6 +1,6 @@
 """
-Warm calls for a server: `Lean`, what `AsyncRuntime.invoke` does, for the call that nearly all
-calls of a server are (bytes in, an idle instance, a small answer soon), at a fraction of its cost.
+Warm calls from a loop: `Lean`, what `AsyncRuntime.invoke` does with the call that nearly all calls
+are (bytes in, a small answer soon), at a fraction of the general way's cost.
 
 What is saved: the reader that is added and removed for each call (`dispatch.tap` keeps it), a
 timer for each call (one beat for all of them hands those that last over to `drive`, with its
@@ -19,7 +19,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from threading import get_ident
 from typing import Final, cast
@@ -27,10 +27,10 @@ from typing import Final, cast
 from fc_worker import messages as m, wire
 from fc_worker.wire import PREFIX_BYTES
 
-from fc_runtime.aio import AsyncRuntime
 from fc_runtime.dispatch.tap import READ_BYTES, Tap
 from fc_runtime.flight import Flight
 from fc_runtime.outcome import Result
+from fc_runtime.pool.core import Core
 from fc_runtime.pool.grants import Grant
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
@@ -42,12 +42,16 @@ PLAIN_TIMEOUT_NS: Final = 100_000_000  # below, a beat would be too coarse for t
 
 
 class Lean:
-    """Warm calls of *runtime* from the loop that is running now."""
+    """
+    Warm calls from the loop that is running now. `AsyncRuntime.lean` makes one for each loop.
 
-    def __init__(self, runtime: AsyncRuntime) -> None:
-        self._runtime = runtime
-        self._serve = runtime._serve  # noqa: SLF001 (a third face of the same thing)
-        self._core = runtime._core  # noqa: SLF001 (likewise)
+    Args:
+        serve: the general way: ``serve(request, *, grant=None, serving=None)``.
+    """
+
+    def __init__(self, core: Core, serve: Callable[..., Awaitable[Result]]) -> None:
+        self._core = core
+        self._serve = serve
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
         self._taps: dict[Instance, Tap] = {}
@@ -60,13 +64,11 @@ class Lean:
 
     async def invoke(self, name: str, event: bytes, request_id: str) -> Result:
         """
-        As ``AsyncRuntime.invoke(name, event, request_id=request_id, check=False)``.
+        The result of a call that `takes` is right about, whatever the outcome.
 
         Args:
             request_id: visible ASCII; as many different lengths of them as there are kinds.
         """
-        if not self.takes(name, len(event)):
-            return await self._runtime.invoke(name, event, request_id=request_id, check=False)
         landed: asyncio.Future[None] = self._loop.create_future()
 
         def done(_flight: Flight) -> None:
@@ -149,7 +151,9 @@ class Lean:
         return self._core.pool(name).roster.live_instances()
 
     def close(self) -> None:
-        """No call may be under way."""
+        """On its loop, or when that is closed. Calls in the air go on by the general way."""
+        for flight in list(self._in_air):
+            self._landed(flight, None)
         if self._beat is not None:
             self._beat.cancel()
             self._beat = None

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.drive_sync import drive
@@ -30,7 +30,7 @@ from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.request import NOTHING, Request
 from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
-from fc_runtime.pool.warm import SMALL_BYTES, try_warm
+from fc_runtime.pool.warm import SMALL_BYTES, Refused, try_warm
 
 MiB: Final = 1024 * 1024
 
@@ -59,6 +59,20 @@ class _ThreadWaiter:
         if self.grant is None:
             raise AssertionError("woken without a grant")
         return self.grant
+
+
+def _wait(pool: Pool) -> Grant:
+    """What the pool gives, in this thread's turn. Raises OverloadedError."""
+    grant = pool.lease(_ThreadWaiter)
+    return grant.wait(pool) if isinstance(grant, _ThreadWaiter) else cast("Grant", grant)
+
+
+def _give_back(pool: Pool, grant: Grant) -> None:
+    """Nobody will serve with it."""
+    if type(grant) is Instance:
+        pool.abandon(grant)
+    elif grant is Leave.START:
+        pool.cancel_start()
 
 
 class Runtime:
@@ -185,6 +199,7 @@ class Runtime:
         """
         core = self._core
         serving: Serving | None = None
+        grant: Grant | None = None
         if (
             type(event) is bytes
             and len(event) <= SMALL_BYTES
@@ -196,40 +211,53 @@ class Runtime:
         ):
             pool = core.pool(name)
             if pool.plain and len(event) <= core.max_event_bytes:
-                begun = try_warm(core, pool, event)
+                begun = try_warm(core, pool, event, _wait)
                 if type(begun) is Result:
                     return begun
-                serving = begun  # type: ignore[assignment]  # or None: nothing has been done
-        request = (
-            serving.request
-            if serving is not None
-            else core.request(
-                name,
-                event,
-                json_value=json,
-                timeout=timeout,
-                request_id=request_id,
-                credentials=credentials,
-                http=http,
+                if isinstance(begun, Serving):
+                    serving = begun
+                elif isinstance(begun, Refused):
+                    grant = begun.grant
+        try:
+            request = (
+                serving.request
+                if serving is not None
+                else core.request(
+                    name,
+                    event,
+                    json_value=json,
+                    timeout=timeout,
+                    request_id=request_id,
+                    credentials=credentials,
+                    http=http,
+                )
             )
-        )
-        result = self._serve(request, serving)
+        except BaseException:  # Ctrl-C, if there is a grant: all else has been looked at
+            if grant is not None:
+                _give_back(pool, grant)
+            raise
+        result = self._serve(request, serving, grant)
         return result.raise_for_outcome() if check else result
 
-    def _serve(self, request: Request, serving: Serving | None) -> Result:
-        """The general way: from the queue, or from where the warm path has left off."""
+    def _serve(
+        self, request: Request, serving: Serving | None, grant: Grant | None = None
+    ) -> Result:
+        """
+        The general way: from the queue, from what the pool has given already, or from where the
+        warm path has left off.
+        """
         core = self._core
         for _ in range(STARTS):
             if serving is None:
-                grant = request.pool.lease(_ThreadWaiter)
-                if isinstance(grant, _ThreadWaiter):
-                    grant = grant.wait(request.pool)
+                if grant is None:
+                    grant = _wait(request.pool)
                 if type(grant) is Instance:
                     serving = hold(core, request, grant, cold=False)
                 elif grant is Leave.START:
                     serving = hold(core, request, start(request.pool), cold=True)
                 elif grant is Leave.MOVED:
                     request.pool = core.pool(request.pool.name)
+                    grant = None
                     continue
                 else:
                     return refusal(request, grant)
@@ -242,7 +270,7 @@ class Runtime:
                 return serving.conclude(ending)
             except Declined as declined:
                 request.last_refusal = str(declined)
-                serving = None
+                serving = grant = None
             except BaseException:  # Ctrl-C once more
                 serving.abandon()
                 raise

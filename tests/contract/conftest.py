@@ -1,9 +1,10 @@
 """
-The contract is one specification, asked of three callers and of every isolation tier that this host
-offers: each test that takes `caller`, `deploy` or `open_caller` runs with `Runtime`, with
-`AsyncRuntime` and with `Lean` in the best tier, and with `Runtime` in the others. A module that is
-about what crosses the wire, and not about processes, says so (`TIERS_MATTER = False`): for its tests
-the best tier is enough.
+The contract is one specification, asked of both faces and of every isolation tier that this host
+offers: each test that takes `caller`, `deploy` or `open_caller` runs with `Runtime` and with
+`AsyncRuntime` in the best tier, and with `Runtime` in the others. A module that is about what crosses
+the wire, and not about processes, says so (`TIERS_MATTER = False`): for its tests the best tier is
+enough. Either face has a way of its own for plain calls, events of bytes and nothing else said; tests
+that give more than that ask the general ways.
 """
 
 import itertools
@@ -16,7 +17,7 @@ from support.callers import CALLERS, Caller, Deployed
 from support.tiers import AVAILABLE
 
 BEST, *OTHERS = AVAILABLE
-IN_BEST = [("sync", BEST), ("async", BEST), ("lean", BEST)]
+IN_BEST = [("sync", BEST), ("async", BEST)]
 IN_OTHERS = [("sync", tier) for tier in OTHERS]
 
 

@@ -6,6 +6,7 @@ which of the two a call took.
 import os
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,8 +102,33 @@ def test_a_plain_call_takes_the_warm_path(handlers: Path, monkeypatch: pytest.Mo
         for _ in range(50):
             runtime.invoke("warm", b"as_text")
 
-    assert ends[0] is type(None)  # nothing idle yet: a cold start
+    assert ends[0] is warm.Refused  # nothing idle yet: a cold start
     assert ends[1:].count(Result) > 25  # the others were too slow for the first wait, if any
+
+
+def test_callers_who_queue_take_the_warm_path(
+    handlers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is given an instance by another caller; each has its own answer."""
+    ends: list[type] = []
+
+    def spy(*arguments: object) -> object:
+        begun = warm.try_warm(*arguments)  # type: ignore[arg-type]
+        ends.append(type(begun))
+        return begun
+
+    with Runtime() as runtime, ThreadPoolExecutor(8) as threads:
+        runtime.register("echo", code=handlers / "served", handler="index.echo", max_instances=1)
+        runtime.invoke("echo", b"")
+        monkeypatch.setattr(face, "try_warm", spy)
+        events = [b"%d" % number for number in range(400)]
+        answers = threads.map(lambda event: runtime.invoke("echo", event).payload, events)
+
+        assert events == list(answers)
+        assert warm.Refused not in ends
+        assert {"serving": 0, "waiting": 0} == {
+            name: runtime.stats()["functions"]["echo"][name] for name in ("serving", "waiting")
+        }
 
 
 def test_an_interrupt_in_the_warm_path_ends_the_instance_and_frees_the_place(

@@ -6,7 +6,6 @@ event loop that runs in a thread of its own; each verb is a coroutine handed to 
 """
 
 import asyncio
-import itertools
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -14,8 +13,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from fc_runtime import AsyncRuntime, Function, Result, Runtime
-from fc_runtime.lean import Lean
-from fc_runtime.pool.request import check_request_id
 
 T = TypeVar("T")
 
@@ -116,42 +113,10 @@ class AsyncCaller:
         self._loop.close()
 
 
-class LeanCaller(AsyncCaller):
-    """As `AsyncCaller`, but what a server's warm calls look like goes the way of a server's."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-
-        async def made() -> Lean:
-            return Lean(self.runtime)
-
-        self._lean = self._run(made())
-        self._numbers = itertools.count(1)
-
-    def invoke(self, name: str, event: Any = b"", **options: Any) -> Result:
-        if type(event) is not bytes or not options.keys() <= {"check", "request_id"}:
-            return super().invoke(name, event, **options)
-        request_id = options.get("request_id", f"1-{0:08x}-{0:08x}-{next(self._numbers):012x}")
-        check_request_id(request_id)
-        result = self._run(self._lean.invoke(name, event, request_id))
-        return result.raise_for_outcome() if options.get("check", True) else result
-
-    def end(self) -> None:
-        async def close() -> None:
-            await self.runtime.close()
-            self._lean.close()
-
-        try:
-            self._run(close())
-        finally:
-            self._leave()
-
-
 Caller: TypeAlias = SyncCaller | AsyncCaller
 CALLERS: dict[str, type[SyncCaller] | type[AsyncCaller]] = {
     "sync": SyncCaller,
     "async": AsyncCaller,
-    "lean": LeanCaller,
 }
 
 

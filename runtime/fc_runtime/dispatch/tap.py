@@ -40,6 +40,7 @@ class Tap:
         self._tell = tell
         self._closed = closed
         self.heard: object = None
+        self._fd = -1
         self._fd = os.dup(channel.response_fd)
         loop.add_reader(self._fd, self._on_readable)
 
@@ -47,9 +48,15 @@ class Tap:
         """On the loop's thread; safe to call twice."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            self._loop.remove_reader(fd)
+            if not self._loop.is_closed():
+                self._loop.remove_reader(fd)
             os.close(fd)
             self._closed()
+
+    def __del__(self) -> None:
+        """Of a loop that was dropped with all that it listened to."""
+        if self._fd >= 0:
+            os.close(self._fd)
 
     def _on_readable(self) -> None:
         if self.heard is None:

@@ -10,6 +10,8 @@ their results, and tests/unit/runtime/test_warm.py holds them to it.
 
 import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fc_worker import messages as m, wire
@@ -18,6 +20,7 @@ from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
 from fc_runtime.dispatch.placement import AWAKE_NS, BRISK_NS, QUICK_US, Placement
 from fc_runtime.dispatch.watch import FIRST_MS
 from fc_runtime.outcome import RETURNED, Result, Usage
+from fc_runtime.pool.grants import Grant
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.request import Request
 from fc_runtime.pool.serving import Serving
@@ -31,16 +34,32 @@ _INVOKE: Final = int(Kind.INVOKE)
 _READ_BYTES: Final = 64 * 1024
 
 
-def try_warm(core: "Core", pool: "Pool", event: bytes) -> Result | Serving | None:
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What was given instead: for the general way."""
+
+    grant: Grant
+
+
+def try_warm(
+    core: "Core", pool: "Pool", event: bytes, wait: Callable[["Pool"], Grant]
+) -> Result | Serving | Refused:
     """
-    The result; or the call under way, for a driver to carry on; or None: nothing has been done.
+    The result; or the call under way, for a driver to carry on; or what the pool gave that is no
+    instance for this way: nothing has been done then.
 
     The caller has checked that *event* is bytes of at most `SMALL_BYTES`, and that everything
     else is as the function's own definition has it.
+
+    Args:
+        wait: what the pool gives to whoever finds no idle instance, in the queue if need be.
     """
     instance = pool.lease_idle()
     if instance is None:
-        return None
+        grant = wait(pool)
+        if type(grant) is not Instance or grant.may_write_late:
+            return Refused(grant)
+        instance = grant
     placer = core.placer
     placement = None
     try:

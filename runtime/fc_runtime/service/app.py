@@ -99,7 +99,7 @@ class App:
 
     async def start(self) -> None:
         """On the loop that will serve. What is to be kept warm is started in the background."""
-        self.lean = Lean(self.runtime)
+        self.lean = self.runtime.lean()
         self.presence = Presence(self._room)
         instances = Instances(self.deployer, self.lean)
         self.account.instances, self.account.provisioned = instances.listed, instances.count
