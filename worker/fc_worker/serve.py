@@ -26,7 +26,8 @@ from typing import Any, Final, Never
 from fc_worker import capture, failures, messages as m, respond, tree, wire, wsgi
 from fc_worker.awake import Ear
 from fc_worker.context import Context, ContextFactory
-from fc_worker.load import Loader, LoadError
+from fc_worker.learn import Imports
+from fc_worker.load import Loader, LoadError, own_folders
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
 from fc_worker.sandbox import FAILED_EXIT_CODE, SandboxError, has_pid_namespace
 from fc_worker.wire import Frame, Kind
@@ -35,6 +36,7 @@ READ_BYTES: Final = 64 * 1024
 # Below this no process can have been started (a bare vfork and exec takes three times as long), and
 # what Python code changed is known from `Deeds`: there is nothing to look for.
 QUICK_NS: Final = 100_000
+LEARN_FROM_NS: Final = 20_000_000  # what another zygote is started for, to spare each instance
 MiB: Final = 1024 * 1024
 GROWTH_EVERY: Final = 8  # quick answers; slow ones are looked at anyway
 _INVOKE: Final = int(Kind.INVOKE)
@@ -110,6 +112,10 @@ class Worker:
         answer: dict[str, Any] = {m.STATUS: m.STATUS_RETURNED}
         if self._refusal is not None:
             self._refuse(frame, self._refusal)
+        imports = None
+        if self._config.tells_imports:
+            own = own_folders(self._config.code, self._config.layers)
+            self._deeds.imports = imports = Imports([*own, *self._config.layers])
         try:
             self._handler = self._loader.load(self._config.handler)
             if self._config.initializer:
@@ -127,6 +133,9 @@ class Worker:
         if not self._original:
             os._exit(0)
         answer[m.INIT_NS] = time.monotonic_ns() - started
+        self._deeds.imports = None
+        if imports is not None and answer[m.INIT_NS] >= LEARN_FROM_NS and (told := imports.told()):
+            answer[m.IMPORTED] = told
         if answer[m.STATUS] == m.STATUS_RETURNED:
             answer[m.INIT_LOG] = _written()
             self._baseline = Baseline(self._config.code, self._config.memory_mb * MiB)
