@@ -24,17 +24,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import FileFinder, ModuleSpec
-from typing import Any, Final, Never
+from typing import Final, Never, Self
 
-from fc_worker import kernel, tree
+from fc_worker import kernel, traces, tree
 from fc_worker.load import KINDS
 
 MOST_NAMES: Final = 2000
 MOST_CHARS: Final = 48 * 1024  # of all names: they travel in one frame, and in one datagram
 MOST_TRIALS: Final = 8  # one for each name that is refused, and one that goes well
 TRIAL_S: Final = 60.0  # all of them; nobody waits for it
-_SIGNALS: Final = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
-_THREADS_END_S: Final = 0.05
 
 
 class Imports:
@@ -103,12 +101,12 @@ class Guard:
             self._finders[place] = FileFinder(place, *KINDS)
         return self._finders[place]
 
-    def __enter__(self) -> "Guard":
-        sys.meta_path.insert(0, self)  # type: ignore[arg-type]
+    def __enter__(self) -> Self:
+        sys.meta_path.insert(0, self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         for place in self._own:
             sys.path_importer_cache.pop(place, None)
 
@@ -159,30 +157,9 @@ def import_learned(names: Iterable[str], own: Sequence[str], say: Callable[[str]
                 done.refused[name] = _told(error)
             else:
                 done.names.append(name)
-    if outlasting_threads():
+    if traces.outlasting_threads():
         done.spoilt = "a learned module"
     return done
-
-
-def outlasting_threads() -> bool:
-    """
-    Has this process a thread that it would still have after a fork?
-
-    Libraries that know of forks (OpenBLAS, and numpy with it) end theirs before one and start them
-    anew when they are wanted. That is found out by forking.
-    """
-    if _count_threads() == 1:
-        return False
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    until = time.monotonic() + _THREADS_END_S
-    while _count_threads() > 1:  # joined, but the kernel has not quite let go of it
-        if time.monotonic() > until:
-            return True
-        time.sleep(0.001)
-    return False
 
 
 # -- the child -------------------------------------------------------------------------------------
@@ -262,7 +239,7 @@ class _Trial:
         if name in self._denied:
             return self._denied[name]
         there = set(sys.modules)
-        before = _Traces()
+        before = traces.Traces()
         try:
             importlib.import_module(name)
         except BaseException as error:  # noqa: BLE001 (a module may raise anything)
@@ -275,56 +252,6 @@ class _Trial:
         if os.fstat(written).st_size:
             return "it writes to the log"
         return before.difference()
-
-
-class _Traces:
-    """What of a process a fork would share, lose, or hand on where nobody expects it."""
-
-    def __init__(self) -> None:
-        self._seen = _look()
-
-    def difference(self) -> str | None:
-        """What has changed since, in words; None for nothing."""
-        for what, value in _look().items():
-            if value != self._seen[what]:
-                return what
-        if outlasting_threads():
-            return "it starts a thread"
-        return None
-
-
-def _look() -> dict[str, Any]:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    descriptors = set(os.listdir("/proc/self/fd"))
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-        shared = sum("w" in line.split(" ", 2)[1] and "s" in line.split(" ", 2)[1] for line in maps)
-    return {
-        "it opens a descriptor": descriptors,
-        "it maps memory that is shared": shared,
-        "it starts a process": _has_children(),
-        "it changes the environment": dict(os.environ),
-        "it changes the working directory": os.getcwd(),
-        "it changes the umask": mask,
-        "it sets a timer": signal.getitimer(signal.ITIMER_REAL)[0] > 0,
-        "it handles signals": [signal.getsignal(number) for number in _SIGNALS],
-        "it masks signals": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
-        "it sets up the garbage collector": (gc.isenabled(), gc.get_threshold()),
-        "it traces": (sys.gettrace(), sys.getprofile()),
-        "it replaces a stream": (id(sys.stdin), id(sys.stdout), id(sys.stderr)),
-    }
-
-
-def _has_children() -> bool:
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
-
-
-def _count_threads() -> int:
-    return len(os.listdir("/proc/self/task"))
 
 
 def _told(error: BaseException) -> str:

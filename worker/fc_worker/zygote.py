@@ -30,7 +30,7 @@ from typing import Any, Final, Never
 
 import msgpack
 
-from fc_worker import birth, kernel, learn, messages as m, rooms, sandbox, tree
+from fc_worker import birth, kernel, learn, messages as m, rooms, sandbox, traces, tree
 from fc_worker.load import own_folders, prepare_sys_path
 from fc_worker.rooms import Stage
 
@@ -245,7 +245,7 @@ class Zygote:
                 importlib.import_module(name)
             except (Exception, SystemExit) as error:  # noqa: BLE001 (the worker meets it again)
                 failed[name] = f"{type(error).__name__}: {error}"
-            if self._thread_source is None and learn.outlasting_threads():
+            if self._thread_source is None and traces.outlasting_threads():
                 self._thread_source = name
         learned = self._learn()
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -285,7 +285,10 @@ class Zygote:
         self._send({m.OP: m.PRELOADING, "module": name})
 
     def _end_without_host(self, *_: object) -> None:
-        if any(fd == self._host for fd, _ in self._poll.poll(0)):
+        over = select.poll()
+        over.register(self._host, select.POLLIN)
+        over.register(self._control, select.POLLRDHUP)  # nobody wants it any more
+        if over.poll(0):
             tree.sweep_children(within_s=10.0)
             os._exit(0)
 

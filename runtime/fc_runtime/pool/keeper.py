@@ -22,6 +22,7 @@ from fc_runtime.pool.learning import (
     GENERATION_S,
     TROUBLES,
     Learning,
+    denied_to,
     outcome_of,
     run_unless_full,
 )
@@ -35,18 +36,13 @@ if TYPE_CHECKING:
 
 class ZygoteKeeper:
     def __init__(
-        self,
-        function: Function,
-        config: WorkerConfig,
-        roster: Roster,
-        core: "Core",
-        learning: Learning,
+        self, function: Function, config: WorkerConfig, roster: Roster, core: "Core"
     ) -> None:
         self._function = function
         self._config = config
         self._roster = roster
         self._core = core
-        self._learning = learning
+        self.learning = Learning(function, denied_to(function))
         self._lock = threading.Lock()
         self._zygote: Zygote | None = None
         self._coming: Zygote | None = None
@@ -68,7 +64,7 @@ class ZygoteKeeper:
             zygote = self._zygote
             if zygote is None or zygote.gone:
                 if zygote is not None and zygote.preloading:
-                    self._learning.concluded(())  # it did not come back from an import
+                    self.learning.concluded(())  # it did not come back from an import
                 if self._roster.end is not None and self._core.closed:
                     raise RuntimeClosedError("this runtime is closed")
                 if not Path(config.code).is_dir():
@@ -76,11 +72,11 @@ class ZygoteKeeper:
                         "code", config.code, "the folder has gone since it was registered"
                     )
                 planned = self._core.holding.planned(self._function, config)
-                self._zygote = zygote = self._start(self._learning.applied(planned))
+                self._zygote = zygote = self._start(self.learning.applied(planned))
             return zygote
 
     def _start(self, config: WorkerConfig) -> Zygote:
-        zygote = Zygote(config, self._learning.noticed)
+        zygote = Zygote(config, self.learning.noticed)
         supervisor = self._core.supervisor
         try:
             supervisor.watch(zygote)
@@ -97,16 +93,16 @@ class ZygoteKeeper:
         """Have one come up with what was learned, unless there is nobody left to come after."""
         with self._lock:
             zygote = self._zygote
-            if self._coming is not None or self._learning.is_concluded:
+            if self._coming is not None or self.learning.is_concluded:
                 return
             if zygote is None or zygote.gone or self._roster.end is not None:
-                self._learning.forgotten()
+                self.learning.forgotten()
                 return
             try:
                 planned = self._core.holding.planned(self._function, self._config)
-                coming = Zygote(self._learning.tried_by(planned), partial(self._has_come, pool))
+                coming = Zygote(self.learning.tried_by(planned), partial(self._has_come, pool))
             except TROUBLES:
-                self._learning.forgotten()
+                self.learning.forgotten()
                 return
             self._coming = coming
         supervisor = self._core.supervisor
@@ -133,7 +129,7 @@ class ZygoteKeeper:
             if self._coming is not zygote:
                 return  # hung up meanwhile
             self._coming = None
-            self._learning.concluded(tuple(message["learned"]) if good else ())
+            self.learning.concluded(tuple(message["learned"]) if good else ())
             leaving: Zygote | None = zygote
             if good:
                 leaving, self._zygote = self._zygote, zygote
@@ -150,7 +146,7 @@ class ZygoteKeeper:
         with self._lock:
             if self._coming is zygote:
                 self._coming = None
-                self._learning.concluded(())
+                self.learning.concluded(())
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -175,7 +171,7 @@ class ZygoteKeeper:
         """Under the lock."""
         taken = [zygote for zygote in (self._zygote, self._coming) if zygote is not None]
         if self._coming is not None:
-            self._learning.forgotten()
+            self.learning.forgotten()
         self._zygote = self._coming = None
         return taken
 

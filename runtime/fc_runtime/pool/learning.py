@@ -128,7 +128,7 @@ def run_unless_full(pool: "Pool", work: "partial[None]") -> None:
     try:
         pool.core.supervisor.background.run(work)
     except OverloadedError:
-        pool.learning.forgotten()
+        pool.keeper.learning.forgotten()
 
 
 def _is_module_name(name: str) -> bool:

@@ -29,7 +29,6 @@ from fc_runtime.pool import nursery, undertaker
 from fc_runtime.pool.grants import Counts, Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.keeper import ZygoteKeeper
-from fc_runtime.pool.learning import Learning, denied_to
 from fc_runtime.pool.lifecycle import State, Trigger
 from fc_runtime.pool.policy import RecyclePolicy, longest_call_s
 from fc_runtime.pool.request import fixed_headers
@@ -61,8 +60,7 @@ class Pool:
         self.packed_headers = wire.around(m.REQUEST_ID, REQUEST_ID_BYTES, self.fixed_headers)
         self.counts = Counts()
         self.roster = Roster(function)
-        self.learning = Learning(function, denied_to(function))
-        self.keeper = ZygoteKeeper(function, config, self.roster, core, self.learning)
+        self.keeper = ZygoteKeeper(function, config, self.roster, core)
         self._wears_out = function.max_invocations is not None
         self._recycle = RecyclePolicy(function.max_invocations)
 

@@ -224,7 +224,7 @@ class Serving:
         instance.note_peak(ready)
         if ready is not None and m.IMPORTED in ready.headers and not instance.zygote.thread_source:
             pool = self.request.pool
-            pool.learning.heard(pool, ready.headers[m.IMPORTED])
+            pool.keeper.learning.heard(pool, ready.headers[m.IMPORTED])
 
     def let_go(self) -> None:
         if self._placement is not None:
