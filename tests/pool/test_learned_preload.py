@@ -2,9 +2,6 @@
 
 import os
 import signal
-import site
-import sys
-import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,10 @@ from typing import Any
 import psutil
 import pytest
 from fc_runtime import Result, Runtime
+from support.installed import interpreter, outside
 from support.stage import Recorder, until, wait_gone
+
+__all__ = ["interpreter", "outside"]
 
 SLOW = "import time; time.sleep(0.03)\n"  # enough to be worth a generation
 GENERATION_S = 40.0  # a real one takes the time of its imports, three times
@@ -31,27 +31,10 @@ def handler(event, context):
 Tell = Callable[..., Path]
 
 
-@pytest.fixture(scope="session")
-def interpreter(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """One of our own, which finds what this one finds; and a folder that it imports from, too."""
-    home = tmp_path_factory.mktemp("interpreter")
-    modules = tmp_path_factory.mktemp("modules")
-    venv.create(home, symlinks=True)
-    library = home / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    paths = [*site.getsitepackages(), str(modules)]
-    (library / "site-packages" / "here.pth").write_text("\n".join(paths))
-    return home / "bin" / "python", modules
-
-
-@pytest.fixture
-def outside(interpreter: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where modules lie that are installed, as far as a function can tell."""
-    python, modules = interpreter
-    monkeypatch.setattr(sys, "executable", str(python))
-    for left in modules.glob("*.py"):
-        left.unlink()
-    (modules / "good.py").write_text(f"{SLOW}import os\nPID = os.getpid()\n")
-    return modules
+@pytest.fixture(autouse=True)
+def good(outside: Path) -> None:
+    """A module that is worth learning, and can be."""
+    (outside / "good.py").write_text(f"{SLOW}import os\nPID = os.getpid()\n")
 
 
 @pytest.fixture
@@ -84,10 +67,9 @@ def an_instance_of(runtime: Runtime, name: str, zygote: int) -> Result:
 
 
 def test_what_the_first_instance_imported_is_there_before_the_next_begins(
-    runtime: Runtime, outside: Path, telling: Tell, log: Recorder
+    runtime: Runtime, telling: Tell, log: Recorder
 ) -> None:
     """It has been imported once, by the zygote; the one that had to do without goes."""
-    assert outside.is_dir()
     runtime.register("f", code=telling("good"), max_invocations=1)
 
     first = runtime.invoke("f").json()
@@ -101,13 +83,10 @@ def test_what_the_first_instance_imported_is_there_before_the_next_begins(
     assert psutil.pid_exists(told["pid"])
 
 
-def test_numpy_and_oss2_are_learned(
-    runtime: Runtime, outside: Path, telling: Tell, log: Recorder
-) -> None:
+def test_numpy_and_oss2_are_learned(runtime: Runtime, telling: Tell, log: Recorder) -> None:
     """Threads that end themselves before a fork are none, and only outermost imports are named."""
     pytest.importorskip("numpy")
     pytest.importorskip("oss2")
-    assert outside.is_dir()
     code = telling("numpy", "oss2")
     runtime.register("f", code=code, max_invocations=1, timeout=30.0, memory_mb=1024)
 
@@ -119,11 +98,10 @@ def test_numpy_and_oss2_are_learned(
 
 
 def test_no_two_instances_draw_the_same_numbers(
-    runtime: Runtime, outside: Path, tmp_path: Path, log: Recorder
+    runtime: Runtime, tmp_path: Path, log: Recorder
 ) -> None:
     """A generator that is seeded when its module is imported is seeded again after the fork."""
     pytest.importorskip("numpy")
-    assert outside.is_dir()
     (tmp_path / "index.py").write_text(
         "import os, random, numpy.random\n"
         "def handler(event, context):\n"
@@ -270,10 +248,9 @@ def test_new_code_knows_nothing_of_what_the_old_imported(
 
 
 def test_a_quick_start_and_an_unwilling_function_learn_nothing(
-    runtime: Runtime, outside: Path, telling: Tell, log: Recorder, tmp_path: Path
+    runtime: Runtime, telling: Tell, log: Recorder, tmp_path: Path
 ) -> None:
     """No second zygote for what costs next to nothing, nor with ``preload_learned=False``."""
-    assert outside.is_dir()
     quick = tmp_path / "quick"
     quick.mkdir()
     (quick / "index.py").write_text("import colorsys\ndef handler(event, context): return event\n")
