@@ -40,11 +40,10 @@ class Imports:
 
     def __init__(self, own: Iterable[str]) -> None:
         self._roots = tuple(f"{os.path.abspath(folder)}{os.sep}" for folder in own)
-        self._known = frozenset(sys.modules)
         self._begun: dict[str, None] = {}
 
     def heard(self, name: str) -> None:
-        """CPython's audit event "import"."""
+        """CPython's audit event "import": of what is not imported already."""
         self._begun[name] = None
 
     def told(self) -> str:
@@ -52,7 +51,7 @@ class Imports:
         names: list[str] = []
         left = MOST_CHARS
         for name in self._begun:
-            if name not in self._known and self._is_from_outside(name):
+            if self._is_from_outside(name):
                 left -= len(name) + 1
                 if left < 0 or len(names) == MOST_NAMES:
                     break

@@ -30,7 +30,7 @@ from typing import Any, Final, Never
 
 import msgpack
 
-from fc_worker import birth, kernel, learn, messages as m, rooms, sandbox, traces, tree
+from fc_worker import birth, kernel, learn, messages as m, pages, rooms, sandbox, traces, tree
 from fc_worker.load import own_folders, prepare_sys_path
 from fc_worker.rooms import Stage
 
@@ -253,6 +253,7 @@ class Zygote:
         if config.sealed:
             prepare_sys_path(config.code, config.layers)
         gc.collect()
+        pages.fill_gaps()
         gc.freeze()
         self._send(
             {
