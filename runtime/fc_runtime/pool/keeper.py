@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fc_worker.messages import WorkerConfig
 
-from fc_runtime.errors import InvalidFunctionError, RuntimeClosedError
+from fc_runtime.errors import InvalidFunctionError, OverloadedError, RuntimeClosedError
 from fc_runtime.function import Function
 from fc_runtime.pool.learning import (
     GENERATION_S,
@@ -90,23 +90,28 @@ class ZygoteKeeper:
     # -- the next generation -------------------------------------------------------------------
 
     def bring_up(self, pool: "Pool") -> None:
-        """Have one come up with what was learned, unless there is nobody left to come after."""
-        with self._lock:
-            zygote = self._zygote
-            if self._coming is not None or self.learning.is_concluded:
-                return
-            if zygote is None or zygote.gone or self._roster.end is not None:
-                self.learning.forgotten()
-                return
-            try:
-                planned = self._core.holding.planned(self._function, self._config)
-                coming = Zygote(self.learning.tried_by(planned), partial(self._has_come, pool))
-            except TROUBLES:
-                self.learning.forgotten()
-                return
-            self._coming = coming
+        """
+        Have one come up with what was learned, unless there is nobody left to come after. It is
+        started outside of the lock, which a caller may be waiting for.
+        """
         supervisor = self._core.supervisor
+        if not self._awaits_one():
+            return
         try:
+            planned = self._core.holding.planned(self._function, self._config)
+            coming = Zygote(self.learning.tried_by(planned), partial(self._has_come, pool))
+        except TROUBLES:
+            self.learning.forgotten()
+            return
+        with self._lock:
+            awaited = self._coming is None and self._zygote is not None
+            if awaited:
+                self._coming = coming
+            elif self._coming is None:
+                self.learning.forgotten()
+        try:
+            if not awaited:
+                raise OverloadedError("it is not wanted any more")
             supervisor.watch(coming)
         except TROUBLES:
             self._drop(coming)
@@ -115,6 +120,16 @@ class ZygoteKeeper:
             return
         supervisor.log.info("zygote.started", function=pool.name, pid=coming.pid)
         supervisor.after(GENERATION_S, partial(self._give_up, coming))
+
+    def _awaits_one(self) -> bool:
+        with self._lock:
+            if self._coming is not None or self.learning.is_concluded:
+                return False
+            zygote = self._zygote
+            if zygote is None or zygote.gone or self._roster.end is not None:
+                self.learning.forgotten()
+                return False
+            return True
 
     def _has_come(self, pool: "Pool", zygote: Zygote, message: Mapping[str, Any]) -> None:
         """On the supervisor's thread: it is up. What follows may have to wait for a lock."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 SETTLE_S: Final = 0.25  # what comes right after a cold start has the CPU to itself
 GENERATION_S: Final = 180.0  # by then it is up, or it hangs
-_OWN_STATE: Final = "each process needs a state of its own"
 _NO_FORK: Final = "it does not survive a fork"
 DENIED: Final[Mapping[str, str]] = {
     "antigravity": "it opens a browser",
@@ -39,7 +38,6 @@ DENIED: Final[Mapping[str, str]] = {
     "tensorflow": _NO_FORK,
     "this": "it prints a poem",
     "tkinter": "it talks to the display",
-    "zmq.backend": _OWN_STATE,
 }
 
 
@@ -135,4 +133,5 @@ def _is_module_name(name: str) -> bool:
     return name.isascii() and all(part.isidentifier() for part in name.split("."))
 
 
-TROUBLES: Final = (RefusedError, OSError)  # that keep a generation from being started
+# They keep a generation from being started; ValueError: the supervisor has closed meanwhile.
+TROUBLES: Final = (RefusedError, OSError, ValueError)
