@@ -14,7 +14,13 @@ from support.stage import Recorder, until, wait_gone
 
 __all__ = ["interpreter", "outside"]
 
-SLOW = "import time; time.sleep(0.03)\n"  # enough to be worth a generation
+# Enough to be worth a generation.
+SLOW = """
+import time
+began = time.process_time()
+while time.process_time() < began + 0.03:
+    pass
+"""
 GENERATION_S = 40.0  # a real one takes the time of its imports, three times
 TELLS = """
 import os, sys
