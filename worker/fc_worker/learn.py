@@ -27,8 +27,9 @@ from importlib.machinery import FileFinder, ModuleSpec
 from typing import Final, Never, Self
 
 from fc_worker import kernel, traces, tree
-from fc_worker.load import KINDS
+from fc_worker.load import KINDS, own_folders
 
+LEARN_FROM_NS: Final = 50_000_000  # what is worth another zygote
 MOST_NAMES: Final = 2000
 MOST_CHARS: Final = 48 * 1024  # of all names: they travel in one frame, and in one datagram
 MOST_TRIALS: Final = 8  # one for each name that is refused, and one that goes well
@@ -38,8 +39,10 @@ TRIAL_S: Final = 60.0  # all of them; nobody waits for it
 class Imports:
     """In a worker: what it imports, in the order in which the imports begin."""
 
-    def __init__(self, own: Iterable[str]) -> None:
+    def __init__(self, code: str, layers: Sequence[str]) -> None:
+        own = (*own_folders(code, layers), *layers)
         self._roots = tuple(f"{os.path.abspath(folder)}{os.sep}" for folder in own)
+        self._used_ns = time.process_time_ns()
         self._begun: dict[str, None] = {}
 
     def heard(self, name: str) -> None:
@@ -47,8 +50,13 @@ class Imports:
         self._begun[name] = None
 
     def told(self) -> str:
-        """Names of those from files outside of the function's folders, a line each; bounded."""
+        """
+        Names of those from files outside of the function's folders, a line each; bounded. None if
+        all of it was quick: by CPU time, as a busy host makes any import look slow.
+        """
         names: list[str] = []
+        if time.process_time_ns() - self._used_ns < LEARN_FROM_NS:
+            return ""
         left = MOST_CHARS
         for name in self._begun:
             if self._is_from_outside(name):

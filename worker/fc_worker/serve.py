@@ -27,7 +27,7 @@ from fc_worker import capture, failures, messages as m, respond, tree, wire, wsg
 from fc_worker.awake import Ear
 from fc_worker.context import Context, ContextFactory
 from fc_worker.learn import Imports
-from fc_worker.load import Loader, LoadError, own_folders
+from fc_worker.load import Loader, LoadError
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
 from fc_worker.sandbox import FAILED_EXIT_CODE, SandboxError, has_pid_namespace
 from fc_worker.wire import Frame, Kind
@@ -36,7 +36,6 @@ READ_BYTES: Final = 64 * 1024
 # Below this no process can have been started (a bare vfork and exec takes three times as long), and
 # what Python code changed is known from `Deeds`: there is nothing to look for.
 QUICK_NS: Final = 100_000
-LEARN_FROM_NS: Final = 20_000_000  # CPU time that is worth another zygote
 MiB: Final = 1024 * 1024
 GROWTH_EVERY: Final = 8  # quick answers; slow ones are looked at anyway
 _INVOKE: Final = int(Kind.INVOKE)
@@ -112,11 +111,8 @@ class Worker:
         answer: dict[str, Any] = {m.STATUS: m.STATUS_RETURNED}
         if self._refusal is not None:
             self._refuse(frame, self._refusal)
-        imports = None
-        used_ns = time.process_time_ns()  # by the clock, a busy host would make it look heavy
         if self._config.tells_imports:
-            own = own_folders(self._config.code, self._config.layers)
-            self._deeds.imports = imports = Imports([*own, *self._config.layers])
+            self._deeds.imports = Imports(self._config.code, self._config.layers)
         try:
             self._handler = self._loader.load(self._config.handler)
             if self._config.initializer:
@@ -134,9 +130,9 @@ class Worker:
         if not self._original:
             os._exit(0)
         answer[m.INIT_NS] = time.monotonic_ns() - started
-        self._deeds.imports = None
-        if imports is not None and time.process_time_ns() - used_ns >= LEARN_FROM_NS:
-            answer[m.IMPORTED] = imports.told()
+        if self._deeds.imports is not None:
+            answer[m.IMPORTED] = self._deeds.imports.told()
+            self._deeds.imports = None
         if answer[m.STATUS] == m.STATUS_RETURNED:
             answer[m.INIT_LOG] = _written()
             self._baseline = Baseline(self._config.code, self._config.memory_mb * MiB)
