@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import FileFinder, ModuleSpec
+from types import ModuleType
 from typing import Final, Never, Self
 
 from fc_worker import kernel, traces, tree
@@ -67,7 +68,11 @@ class Imports:
         return "\n".join(names)
 
     def _is_from_outside(self, name: str) -> bool:
-        origin = getattr(getattr(sys.modules.get(name), "__spec__", None), "origin", None)
+        module = sys.modules.get(name)
+        if not isinstance(module, ModuleType):
+            return False
+        # Not by getattr: a lazy module would go and import what it stands for.
+        origin = getattr(vars(module).get("__spec__"), "origin", None)
         if not isinstance(origin, str) or not origin.startswith(os.sep):
             return False  # failed, built in, frozen, or a folder only
         return is_module_name(name) and not origin.startswith(self._roots)
