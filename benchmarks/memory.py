@@ -7,10 +7,10 @@ read inside the handler from `/proc/self/smaps_rollup`, while all the workers ar
 garbage matters: a collection touches the header of every object it can see, which unshares the
 pages that the fork had shared, unless `gc.freeze()` went before.
 
-*bare* is the handler alone; with *oss2* the handler uses that package: named in `preload` for
-fc-runtime (and imported by the bare zygote before it forks), imported in each worker by the
-others, which know no preload. "Helpers" are the other processes below this one (zygotes, trackers,
-a standby), PSS in total.
+*bare* is the handler alone; with *oss2* the handler uses that package, with *oss2+numpy* both:
+named in `preload` for fc-runtime (and imported by the bare zygote before it forks), imported in
+each worker by the others, which know no preload. "Helpers" are the other processes below this one
+(zygotes, trackers, a standby), PSS in total.
 
 The floor is the bare zygote: fork and `gc.freeze()` and nothing else.
 """
@@ -43,7 +43,7 @@ WORKERS, QUICK_WORKERS = 4, 3
 GARBAGE = 20_000  # cycles, about 8 MB at the peak
 HOLD_S = (0.2, 0.5, 1.0)  # tried in turn, until the calls were spread over all workers
 TIMEOUT_S = 60.0
-VARIANTS = ("bare", "oss2")
+VARIANTS = {"bare": (), "oss2": ("oss2",), "oss2+numpy": ("oss2", "numpy")}
 
 
 @contextlib.contextmanager
@@ -126,12 +126,11 @@ def measure(wanted):
     workers = QUICK_WORKERS if wanted.quick else WORKERS
     start, _role = COMPETITORS[wanted.competitor]
     samples = {}
-    for variant in VARIANTS:
-        preload = () if variant == "bare" else (variant,)
-        if preload and importlib.util.find_spec(variant) is None:
+    for variant, preload in VARIANTS.items():
+        if not all(map(importlib.util.find_spec, preload)):
             continue
         with start(workers, preload) as ask:
-            found = footprints(ask, workers, preload[0] if preload else None)
+            found = footprints(ask, workers, preload)
             samples[f"USS, {variant}"] = [one["uss"] for one in found]
             samples[f"PSS, {variant}"] = [one["pss"] for one in found]
             everything = pss_below(wait_until_settled=0.2)
@@ -139,9 +138,9 @@ def measure(wanted):
     return samples
 
 
-def footprints(ask, workers, module):
+def footprints(ask, workers, modules):
     """What each of *workers* says of itself, all of them alive and through with their garbage."""
-    wish = {"import": module, "garbage": GARBAGE, "hold_s": 0.0}
+    wish = {"import": list(modules), "garbage": GARBAGE, "hold_s": 0.0}
     for hold_s in HOLD_S:
         ask(json.dumps(wish | {"hold_s": hold_s}).encode())
         said = [json.loads(one) for one in ask(json.dumps(wish | {"hold_s": hold_s}).encode())]

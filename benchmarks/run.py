@@ -18,7 +18,9 @@ import cold_start
 import compare
 import deadline
 import fresh_process
+import heavy_imports
 import http_call
+import many_workers
 import memory
 import memory_limit
 import page
@@ -44,7 +46,8 @@ from machine import CpuTimes, stamp
 CASES = {
     one.CASE.name: one.CASE
     for one in (
-        *(warm_call, throughput, cold_start, fresh_process, memory, scale),
+        *(warm_call, throughput, cold_start, heavy_imports, fresh_process),
+        *(memory, many_workers, scale),
         *(deadline, sandbox, memory_limit, http_call),
     )
 }

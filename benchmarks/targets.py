@@ -209,7 +209,26 @@ MEMORY = tuple(
         above=SUBJECT,
         at_most=at_most * 1e6,
     )
-    for variant, at_most in (("bare", 3.5), ("oss2", 4.5))
+    for variant, at_most in (("bare", 3.5), ("oss2", 4.5), ("oss2+numpy", 4.5))
+)
+
+HEAVY_IMPORTS = (
+    Target(
+        text="cold start, numpy and oss2 learned: at most 1.5 x without imports",
+        case="heavy_imports",
+        points=("once learned",),
+        above=SUBJECT,
+        below="fc-runtime, no imports",
+        at_most=1.5,
+    ),
+    Target(
+        text="first start ever, numpy and oss2: at most 1.3 x python -c",
+        case="heavy_imports",
+        points=("first ever",),
+        above=SUBJECT,
+        below="python -c",
+        at_most=1.3,
+    ),
 )
 
 SCALE = (
@@ -320,7 +339,7 @@ HTTP = (
 
 TARGETS = (
     *(*WARM, *LARGE, *THROUGHPUT, *COLD, *FRESH),
-    *(*MEMORY, *SCALE, *DEADLINE, *SANDBOX, *HTTP),
+    *(*MEMORY, *HEAVY_IMPORTS, *SCALE, *DEADLINE, *SANDBOX, *HTTP),
 )
 
 

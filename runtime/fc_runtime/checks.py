@@ -100,14 +100,19 @@ def checked_environment(value: object) -> Mapping[str, str]:
     return MappingProxyType(dict(value))
 
 
-def checked_preload(value: object) -> tuple[str, ...]:
+def checked_modules(field: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise InvalidFunctionError("preload", value, "a sequence of module names")
+        raise InvalidFunctionError(field, value, "a sequence of module names")
     for name in value:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
-            raise InvalidFunctionError("preload", name, "a module's name, such as 'numpy'")
-    _check_bytes("preload", value, MAX_LIST_BYTES)
+            raise InvalidFunctionError(field, name, "a module's name, such as 'numpy'")
+    _check_bytes(field, value, MAX_LIST_BYTES)
     return tuple(value)
+
+
+def check_flag(field: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidFunctionError(field, value, "True or False")
 
 
 def checked_layers(value: object) -> tuple[Path, ...]:

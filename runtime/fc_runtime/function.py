@@ -16,13 +16,14 @@ from typing import Any, Final
 from fc_runtime import code_package
 from fc_runtime.checks import (
     MAX_TIMEOUT_S,
+    check_flag,
     check_label,
     check_whole,
     check_word,
     checked_cpu,
     checked_environment,
     checked_layers,
-    checked_preload,
+    checked_modules,
     existing_code,
     positive_seconds,
 )
@@ -63,6 +64,9 @@ class Function:
         idle_timeout: seconds after which an unused instance is retired.
         max_invocations: replace an instance after so many; 1 means a fresh process every time.
         preload: modules that the zygote imports once for all instances.
+        preload_learned: have it also import what a first instance imported from outside of the
+            code folder and the layers, where that does no harm (docs/operations.md).
+        preload_denied: modules that are not to be learned, nor what imports them.
         sandbox: ``none``, ``standard`` or ``strict`` (docs/security.md).
         network: ``host`` or ``none``; None is ``none`` under ``strict``, else ``host``.
         max_processes: processes and threads of one instance, as FC's 1,024 (spec 12).
@@ -98,6 +102,8 @@ class Function:
     idle_timeout: float = 300.0
     max_invocations: int | None = None
     preload: Sequence[str] = ()
+    preload_learned: bool = True
+    preload_denied: Sequence[str] = ()
     sandbox: str = "standard"
     layers: Sequence[str | os.PathLike[str]] = ()
     network: str | None = None
@@ -150,7 +156,9 @@ class Function:
                 type(self.credentials).__name__,
                 "a Credentials, or a callable that returns one",
             )
-        _put(self, "preload", checked_preload(self.preload))
+        for name in ("preload", "preload_denied"):
+            _put(self, name, checked_modules(name, getattr(self, name)))
+        check_flag("preload_learned", self.preload_learned)
         check_word("sandbox", self.sandbox, SANDBOXES)
         if self.network is not None:
             check_word("network", self.network, NETWORKS)

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from fc_runtime import Runtime
 from support.callers import Deployed, SyncCaller
+from support.installed import interpreter, outside
 from support.stage import Recorder, gate, log
 from support.tiers import AVAILABLE
 
-__all__ = ["gate", "log"]
+__all__ = ["gate", "interpreter", "log", "outside"]
 
 Deploy = Callable[..., Deployed]
 Do = Callable[..., Any]

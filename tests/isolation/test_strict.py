@@ -20,6 +20,7 @@ from fc_runtime.isolation import host
 from fc_runtime.isolation.profiles import DEVICES, FIRST_IDENTITY
 from support.callers import Deployed, SyncCaller
 from support.sealed import REFUSED, ask
+from support.stage import Recorder
 
 if REFUSED is not None:
     pytest.skip(f"this host cannot do strict: {REFUSED}", allow_module_level=True)
@@ -232,10 +233,12 @@ def test_preload_of_the_code_folders_own_module_runs_inside(
     assert not marker.exists()
 
 
-def test_instance_that_had_to_be_execd_is_as_strict(strict: Deploy) -> None:
+def test_instance_that_had_to_be_execd_is_as_strict(strict: Deploy, outside: Path) -> None:
     """A preload that starts threads forbids forking: what is exec'd goes through the same steps."""
-    pytest.importorskip("numpy")  # its BLAS starts them, where there are two CPUs
-    function = strict(preload=["numpy"], memory_mb=1024, initialization_timeout=60.0)
+    (outside / "starts_a_thread.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    function = strict(preload=["starts_a_thread"], initialization_timeout=60.0)
 
     told = ask(function, "identity")
 
@@ -243,3 +246,26 @@ def test_instance_that_had_to_be_execd_is_as_strict(strict: Deploy) -> None:
     assert ["lo"] == ask(function, "interfaces")
     assert [2, [1, 2]] == ask(function, "processes")
     assert 132 == ask(function, "array")
+
+
+# -- learned preload ---------------------------------------------------------------------------
+
+
+def test_a_handler_has_no_say_in_what_the_zygote_imports(
+    strict: Deploy, outside: Path, tmp_path: Path, log: Recorder
+) -> None:
+    """The zygote is outside of the walls: what instances import is learned in `standard` only."""
+    (outside / "slow.py").write_text(
+        "import time\nbegan = time.process_time()\nwhile time.process_time() < began + 0.08: pass\n"
+    )
+    (tmp_path / "index.py").write_text("import slow\ndef do(event, context): return event\n")
+    sealed = strict(tmp_path)
+    standard = strict(tmp_path, sandbox="standard")
+    for function in (sealed, standard):
+        function()
+
+    log.wait_for("zygote.learned", within_s=40.0)  # the sealed one would have begun before
+
+    assert {sealed.name: 1, standard.name: 2} == {
+        name: len(log.of("zygote.started", function=name)) for name in (sealed.name, standard.name)
+    }

@@ -42,12 +42,12 @@ LONGER = {  # up to so many lines, and why they are not two files
     "pool/core.py": (400, "what all pools of a runtime share, from making to closing them"),
     "runtime.py": (400, "the public face: a third of it is its documentation"),
     "serve.py": (
-        400,
+        410,
         "one invocation in the worker, written out for speed in the order it happens",
     ),
     "lean.py": (320, "one call's way from the queue to its landing, in the order it happens"),
     "pool/serving.py": (370, "one invocation from lease to release, for both faces"),
-    "zygote.py": (350, "a single-threaded program, whose order of steps is its correctness"),
+    "zygote.py": (370, "a single-threaded program, whose order of steps is its correctness"),
 }
 SHARED = {"lane", "messages", "tree", "wire"}
 LIBRARIES = {"msgpack", "psutil", "structlog"}

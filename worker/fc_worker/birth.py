@@ -78,8 +78,17 @@ def work(
     for name in preload if not refusal else ():
         with suppress(Exception, SystemExit):  # the handler's own import tells what is wrong
             importlib.import_module(name)
+    _reseed()
     serve.watch_deadlines(stack_fd)
     serve.Worker(config, request_fd, response_fd, window, refusal).run()
+
+
+def _reseed() -> None:
+    """A generator that was seeded before the fork would give every instance the same numbers."""
+    module = sys.modules.get("numpy.random")  # that of `random` sees to it by itself
+    if module is not None:
+        with suppress(Exception):  # somebody has put another generator in its place
+            module.seed()
 
 
 def environment_of(config: m.WorkerConfig) -> dict[str, str]:

@@ -7,10 +7,12 @@ order and with which arguments is a plan of the supervisor's (`sandbox`).
 
 import ctypes
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_CAPBSET_DROP: Final = 24
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -84,6 +86,13 @@ def _syscall(number: int, what: str, *arguments: Any) -> int:
 def become_subreaper() -> None:
     """Orphans below this process become its children (Linux 3.4). Not inherited by fork."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(parent: int) -> None:
+    """SIGKILL when *parent*, a single-threaded process, ends; or now, if it has. Not inherited."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def forbid_new_privileges() -> None:

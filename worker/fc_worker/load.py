@@ -28,7 +28,7 @@ from typing import Any, Final
 from fc_worker import respond
 
 _LIBRARIES: Final = f"python/lib/python{sys.version_info.major}.{sys.version_info.minor}"
-_KINDS: Final[tuple[tuple[Any, list[str]], ...]] = (
+KINDS: Final[tuple[tuple[Any, list[str]], ...]] = (
     (ExtensionFileLoader, EXTENSION_SUFFIXES),
     (SourceFileLoader, SOURCE_SUFFIXES),
     (SourcelessFileLoader, BYTECODE_SUFFIXES),
@@ -114,7 +114,7 @@ class Loader:
         inside = place == self._code_dir or place.startswith(self._code_dir + os.sep)
         for segment in dotted.split("."):
             # A finder of our own: those of sys.path may remember the folder as it was before.
-            found = FileFinder(place, *_KINDS).find_spec(segment) if inside else None
+            found = FileFinder(place, *KINDS).find_spec(segment) if inside else None
             if found is None or found.origin is None:  # a folder alone is no package here
                 raise ImportError(f"No module named {segment!r}", name=segment)
             location = found.origin
@@ -134,11 +134,14 @@ def prepare_sys_path(code_dir: str, layers: Iterable[str]) -> None:
     Source: spec 1.B, 9.B. In Function Compute all layers lie in one ``/opt``: so what any of them
     has in ``site-packages`` comes before what any of them has in ``python``.
     """
+    sys.path[:] = dict.fromkeys([*own_folders(code_dir, layers), *sys.path])
+
+
+def own_folders(code_dir: str, layers: Iterable[str]) -> list[str]:
+    """Where modules of the function's own are looked for, as `prepare_sys_path` has them."""
     roots = [*layers, "/opt"]
     libraries = [f"{root}/{_LIBRARIES}/site-packages" for root in roots]
-    sys.path[:] = dict.fromkeys(
-        [code_dir, *libraries, *(f"{root}/python" for root in roots), *sys.path]
-    )
+    return [code_dir, *libraries, *(f"{root}/python" for root in roots)]
 
 
 def _execute(spec: ModuleSpec) -> ModuleType:

@@ -8,7 +8,7 @@ and nothing read from a worker is trusted: `fc_runtime.dispatch.exchange` checks
 
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self, TypeAlias
 
 Step: TypeAlias = Sequence[Any]  # of a sandbox plan: [name, *arguments], see `sandbox`
@@ -32,6 +32,10 @@ class WorkerConfig:
     sealed: bool = False  # the zygote uses no file of the function's: preloads come from outside
     identity: int | None = None  # the user and group that the plan changes to
     empty_scratch: bool = False  # between invocations
+    tells_imports: bool = False  # a worker tells what it imported from outside of its folders
+    learned: tuple[str, ...] = ()  # modules that the zygote imports if that does no harm
+    denied: Mapping[str, str] = field(default_factory=dict)  # those it does not, and why
+    tried: bool = False  # an earlier zygote of this function has imported all of `learned`
     region: str = ""
     account_id: str = ""
     service: str = ""
@@ -50,10 +54,11 @@ class WorkerConfig:
 
     @classmethod
     def from_map(cls, data: Mapping[str, Any]) -> Self:
-        known = {field.name for field in fields(cls)}
+        known = {one.name for one in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         values["preload"] = tuple(values["preload"])
         values["layers"] = tuple(values["layers"])
+        values["learned"] = tuple(values.get("learned", ()))
         values["plan"] = tuple(values.get("plan", ()))
         return cls(**values)
 
@@ -71,6 +76,7 @@ INSTANCE: Final = "i"  # FC_INSTANCE_ID, told once, with INITIALIZE
 RUN_NS: Final = "rn"  # what the handler took, by the worker's clock
 INIT_NS: Final = "ns"  # what import and initializer took, by the worker's clock
 INIT_LOG: Final = "il"  # bytes that import and initializer wrote to the log
+IMPORTED: Final = "im"  # with READY: modules from outside of the function's folders, a line each
 
 STATUS: Final = "s"  # one of the STATUS_ values below
 ERROR_TYPE: Final = "et"
@@ -105,7 +111,7 @@ SPAWN: Final = "spawn"  # host: fork an instance; brings its four descriptors, "
 REAP: Final = "reap"  # host: this pid means nothing to us any more
 SWEEP: Final = "sweep"  # host: an instance left somebody behind, who may be yours to reap
 PRELOADING: Final = "preloading"  # zygote: which "module" is next; it may be the last we hear
-UP: Final = "up"  # zygote: preloaded and ready to fork
+UP: Final = "up"  # zygote: preloaded and ready to fork; what was "learned", "refused", "spoilt"
 FORKED: Final = "forked"  # zygote: brings the pidfd, and that of process 1 of a pid namespace
 FORK_FAILED: Final = "fork_failed"
 EXITED: Final = "exited"  # zygote: dead and its tree swept; not reaped before REAP

@@ -16,6 +16,7 @@ from functools import wraps
 from typing import Any, Final
 
 from fc_worker import capture
+from fc_worker.learn import Imports
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _GROWTH: Final = 0.75
@@ -50,6 +51,7 @@ class Deeds:
         self.started = 0  # processes, since the last invocation began
         self.changed = True
         self.variables: set[bytes] = set()  # of the environment, set or unset
+        self.imports: Imports | None = None  # who wants to hear of them, for as long as it does
         sys.addaudithook(self._heard)
         for module, name in self.SILENT:
             setattr(module, name, self._listening(getattr(module, name)))
@@ -62,6 +64,8 @@ class Deeds:
             self.changed = True
             if event != "os.chdir":
                 self.variables.add(args[0])
+        elif event == "import" and self.imports is not None:
+            self.imports.heard(args[0])
 
     def _listening(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)

@@ -27,6 +27,7 @@ from fc_worker import capture, failures, messages as m, respond, tree, wire, wsg
 from fc_worker.awake import Ear
 from fc_worker.context import Context, ContextFactory
 from fc_worker.lane import Window
+from fc_worker.learn import Imports
 from fc_worker.load import Loader, LoadError
 from fc_worker.passing import READ_BYTES, Passage
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
@@ -114,6 +115,8 @@ class Worker:
         answer: dict[str, Any] = {m.STATUS: m.STATUS_RETURNED}
         if self._refusal is not None:
             self._refuse(frame, self._refusal)
+        if self._config.tells_imports:
+            self._deeds.imports = Imports(self._config.code, self._config.layers)
         try:
             self._handler = self._loader.load(self._config.handler)
             if self._config.initializer:
@@ -131,6 +134,9 @@ class Worker:
         if not self._original:
             os._exit(0)
         answer[m.INIT_NS] = time.monotonic_ns() - started
+        if self._deeds.imports is not None:
+            answer[m.IMPORTED] = self._deeds.imports.told()
+            self._deeds.imports = None
         if answer[m.STATUS] == m.STATUS_RETURNED:
             answer[m.INIT_LOG] = _written()
             self._baseline = Baseline(self._config.code, self._config.memory_mb * MiB)

@@ -30,8 +30,8 @@ from typing import Any, Final, Never
 
 import msgpack
 
-from fc_worker import birth, kernel, messages as m, rooms, sandbox, tree
-from fc_worker.load import prepare_sys_path
+from fc_worker import birth, kernel, learn, messages as m, pages, rooms, sandbox, traces, tree
+from fc_worker.load import own_folders, prepare_sys_path
 from fc_worker.rooms import Stage
 
 LOOK_FOR_HOST_S: Final = 0.25
@@ -240,23 +240,56 @@ class Zygote:
         signal.signal(signal.SIGALRM, self._end_without_host)
         signal.setitimer(signal.ITIMER_REAL, LOOK_FOR_HOST_S, LOOK_FOR_HOST_S)
         for name in config.preload:
-            self._send({m.OP: m.PRELOADING, "module": name})
+            self._say_preloading(name)
             try:
                 importlib.import_module(name)
             except (Exception, SystemExit) as error:  # noqa: BLE001 (the worker meets it again)
                 failed[name] = f"{type(error).__name__}: {error}"
-            if self._thread_source is None and len(os.listdir("/proc/self/task")) > 1:
+            if self._thread_source is None and traces.outlasting_threads():
                 self._thread_source = name
+        learned = self._learn()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         if config.sealed:
             prepare_sys_path(config.code, config.layers)
         gc.collect()
+        pages.fill_gaps()
         gc.freeze()
-        self._send({m.OP: m.UP, "failed": failed, "threads": self._thread_source})
+        self._send(
+            {
+                m.OP: m.UP,
+                "failed": failed,
+                "threads": self._thread_source,
+                "learned": learned.names,
+                "refused": learned.refused,
+                "spoilt": learned.spoilt,
+            }
+        )
+
+    def _learn(self) -> learn.Learned:
+        """Import what earlier instances imported, if it can be imported before a fork."""
+        config = self._config
+        if not config.learned or self._thread_source:
+            return learn.Learned()
+        own = own_folders(config.code, config.layers)
+        tried = learn.Learned(list(config.learned))
+        if not config.tried:
+            tried = learn.try_out(
+                config.learned, config.denied, own, [self._control.fileno(), self._host]
+            )
+        done = learn.import_learned(tried.names, own, self._say_preloading)
+        done.refused |= tried.refused
+        self._thread_source = done.spoilt
+        return done
+
+    def _say_preloading(self, name: str) -> None:
+        self._send({m.OP: m.PRELOADING, "module": name})
 
     def _end_without_host(self, *_: object) -> None:
-        if any(fd == self._host for fd, _ in self._poll.poll(0)):
+        over = select.poll()
+        over.register(self._host, select.POLLIN)
+        over.register(self._control, select.POLLRDHUP)  # nobody wants it any more
+        if over.poll(0):
             tree.sweep_children(within_s=10.0)
             os._exit(0)
 

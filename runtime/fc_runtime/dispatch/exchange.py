@@ -20,7 +20,7 @@ from fc_worker.wire import Decoder, Frame, Kind, WireError
 from fc_runtime.http import HttpResponse, parse_response
 
 _TEXT_FIELDS: Final = frozenset(
-    {m.ERROR_TYPE, m.ERROR_MESSAGE, m.TRACEBACK, m.UNCLEAN, m.HTTP_HEADERS}
+    {m.ERROR_TYPE, m.ERROR_MESSAGE, m.TRACEBACK, m.UNCLEAN, m.HTTP_HEADERS, m.IMPORTED}
 )
 _NUMBER_FIELDS: Final = frozenset(
     {

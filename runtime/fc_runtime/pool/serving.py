@@ -142,7 +142,7 @@ class Serving:
             raise Declined(headers.get(m.UNCLEAN, ""))
         if self._cold:
             pool.started(instance)
-            instance.note_peak(call.exchange.ready)
+            self._note_start()
         instance.invocations += 1
         instance.may_write_late = m.THREADED in headers
         usage = settle.usage_of(headers, max(call.peak_bytes, instance.peak_bytes))
@@ -190,7 +190,7 @@ class Serving:
         self.let_go()
         if self.call.headers()[m.STATUS] != m.STATUS_RETURNED:
             return self.conclude(ending)
-        self.instance.note_peak(self.call.exchange.ready)
+        self._note_start()
         unheard = self.instance.take_log(cut=self.call.log_was_cut)
         if unheard:
             self._core.supervisor.log.debug(
@@ -216,6 +216,15 @@ class Serving:
     def _end_abandoned(self) -> None:
         self._core.supervisor.endings.end(self.instance, "abandoned")
         self._give_back_dead(None)
+
+    def _note_start(self) -> None:
+        """What its READY tells."""
+        instance = self.instance
+        ready = self.call.exchange.ready
+        instance.note_peak(ready)
+        if ready is not None and m.IMPORTED in ready.headers and not instance.zygote.thread_source:
+            pool = self.request.pool
+            pool.keeper.learning.heard(pool, ready.headers[m.IMPORTED])
 
     def let_go(self) -> None:
         if self._placement is not None:

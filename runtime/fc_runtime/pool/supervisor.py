@@ -189,6 +189,8 @@ class Supervisor:
         if message[m.OP] == m.UP:
             zygote.preloading = None
             zygote.thread_source = message["threads"]
+            if zygote.on_up is not None:
+                zygote.on_up(zygote, message)
             if message["failed"] or message["threads"]:
                 self.log.warning(
                     "zygote.limited",

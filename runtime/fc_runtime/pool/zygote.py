@@ -15,10 +15,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import fc_worker
 import msgpack
@@ -29,6 +29,7 @@ from fc_runtime.errors import InternalError, OverloadedError
 if TYPE_CHECKING:
     from fc_runtime.pool.instance import Instance
 
+OnUp: TypeAlias = Callable[["Zygote", Mapping[str, Any]], None]
 _HOME: Final = str(Path(fc_worker.__file__).parent.parent)
 _BOOT: Final = (
     f"import sys; path = {_HOME!r}; fresh = path not in sys.path; "
@@ -41,13 +42,19 @@ _LAST_MOMENTS_MS: Final = 1000  # between closing its socket and having exited
 class Zygote:
     """One zygote process. `spawn` and `reap` may be called from any thread."""
 
-    def __init__(self, config: m.WorkerConfig) -> None:
-        """Raises OverloadedError if the host has no room for another process or descriptor."""
+    def __init__(self, config: m.WorkerConfig, on_up: OnUp | None = None) -> None:
+        """
+        *on_up* is called on the supervisor's thread once it says that it can fork.
+
+        Raises OverloadedError if the host has no room for another process or descriptor.
+        """
         if not sys.executable:
             raise InternalError("sys.executable is empty: there is no interpreter to start")
         self._lock = threading.Lock()
         self.instances: dict[int, Instance] = {}  # that it has been asked for and are not disposed
+        self.on_up = on_up
         self.gone = False
+        self._is_retired = False
         self.ended = threading.Event()
         self.exit_code: int | None = None  # as subprocess has it, once it has gone
         self.preloading: str | None = None  # the module that it has not come back from
@@ -96,12 +103,25 @@ class Zygote:
         """Its pid means nothing to us any more."""
         with self._lock:
             self.instances.pop(instance.id, None)
-            if self.gone or instance.exit is None:
+            if self.gone:
                 return
-            if instance.channel.pid is None and instance.exit.code is None:
-                return  # it has never been forked
+            was_forked = instance.channel.pid is not None or (
+                instance.exit is not None and instance.exit.code is not None
+            )
             with suppress(OSError):  # then it is going, and so is the zombie
-                self._send({m.OP: m.REAP, "id": instance.id}, ())
+                if instance.exit is not None and was_forked:
+                    self._send({m.OP: m.REAP, "id": instance.id}, ())
+                self._leave_if_done()
+
+    def retire(self) -> None:
+        """Another has its place: it goes when its last instance has gone."""
+        with self._lock, suppress(OSError):
+            self._is_retired = True
+            self._leave_if_done()
+
+    def _leave_if_done(self) -> None:
+        if self._is_retired and not self.gone and not self.instances:
+            self._socket.shutdown(socket.SHUT_WR)
 
     def sweep(self) -> None:
         """End and reap whoever is its child without being an instance."""

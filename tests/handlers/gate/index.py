@@ -4,7 +4,6 @@ Handlers that a test can watch and steer: they say where they are, and wait unti
 The event is JSON: ``gate`` is a folder with two fifos, ``entered`` and ``release``.
 """
 
-import asyncio
 import json
 import os
 import sys
@@ -60,6 +59,8 @@ def forever(event, context):
 
 async def in_loop(event, context):
     """As `handler`, in a coroutine of the worker's own loop."""
+    import asyncio  # not where all import it: it takes as long as what is learned
+
     order = json.loads(event)
     await asyncio.to_thread(pass_through, order)
     return order.get("label")
