@@ -18,6 +18,10 @@ from fc_runtime.errors import (
     RefusedError,
     ResponseError,
     RuntimeClosedError,
+    StoreError,
+    TaskEndedError,
+    TaskExistsError,
+    TaskNotFoundError,
     TimedOutError,
 )
 from fc_runtime.function import Function
@@ -68,6 +72,10 @@ __all__ = [
     "Returned",
     "Runtime",
     "RuntimeClosedError",
+    "StoreError",
+    "TaskEndedError",
+    "TaskExistsError",
+    "TaskNotFoundError",
     "TimedOut",
     "TimedOutError",
     "Usage",

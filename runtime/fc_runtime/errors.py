@@ -4,10 +4,13 @@ All we raise. The tree answers one question: may I retry?
     FcRuntimeError
     ├── RefusedError          no handler code ran; a retry is safe
     │   ├── FunctionNotFoundError, InvalidFunctionError, EventTooLargeError
-    │   └── OverloadedError, RuntimeClosedError
+    │   ├── OverloadedError, RuntimeClosedError
+    │   └── TaskExistsError, TaskNotFoundError
     ├── InvocationError       handler code ran, or may have; `.result` tells all
     │   ├── HandlerError, InitializationError, ResponseError
     │   └── TimedOutError, OutOfMemoryError, CrashedError
+    ├── TaskEndedError        an asynchronous invocation ended without a result
+    ├── StoreError            the store of asynchronous invocations cannot be used now
     └── InternalError         a bug of ours
 """
 
@@ -75,6 +78,18 @@ class RuntimeClosedError(RefusedError):
     code = "fc.refused.closed"
 
 
+class TaskExistsError(RefusedError):
+    """This function has a task of that id already: the one that was accepted first stands."""
+
+    code = "fc.refused.task_exists"
+
+
+class TaskNotFoundError(RefusedError):
+    """This function has no task of that id, or none any more: ended ones expire."""
+
+    code = "fc.refused.task_not_found"
+
+
 class InvocationError(FcRuntimeError):
     """Handler code ran, or may have. Retry only what is idempotent. ``result`` tells all."""
 
@@ -122,6 +137,32 @@ class ResponseError(InvocationError):
     """The handler returned something that cannot be answered with."""
 
     code = "fc.invocation.response"
+
+
+class TaskEndedError(FcRuntimeError):
+    """
+    An asynchronous invocation ended without a result of its handler: ``status`` is ``Stopped``,
+    ``Expired`` or ``Invalid``.
+    """
+
+    code = "fc.task_ended"
+
+    def __init__(self, message: str, status: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (str(self), self.status)
+
+
+class StoreError(FcRuntimeError):
+    """
+    The store of asynchronous invocations cannot be used: says which, and why.
+
+    What was to be accepted may have been, or not. Given a task id, it is safe to try again.
+    """
+
+    code = "fc.store"
 
 
 class InternalError(FcRuntimeError):

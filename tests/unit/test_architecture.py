@@ -31,6 +31,7 @@ PUBLIC = {
     *("OverloadedError", "RuntimeClosedError"),
     *("HandlerError", "InitializationError", "TimedOutError", "OutOfMemoryError"),
     *("CrashedError", "ResponseError"),
+    *("TaskExistsError", "TaskNotFoundError", "TaskEndedError", "StoreError"),
 }
 SYNC_VERBS = {
     *("register", "unregister", "functions", "warm", "invoke", "submit", "map", "stats", "close"),

@@ -1,0 +1,1 @@
+"""One file a step; the last one is `tasks.opening.HEAD`."""
