@@ -20,7 +20,8 @@ from fc_runtime.tasks.destinations import (
     WebhookDestination,
     destination_event,
 )
-from fc_runtime.tasks.engine import Attempt, Engine
+from fc_runtime.tasks.engine import Engine
+from fc_runtime.tasks.holding import Attempt
 from fc_runtime.tasks.policy import Backoff, Policy
 from fc_runtime.tasks.reading import Query
 from fc_runtime.tasks.records import (

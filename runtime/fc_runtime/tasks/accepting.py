@@ -22,7 +22,7 @@ def accept(
 ) -> list[Record | FcRuntimeError]:
     """Put them in the queue, or say of each why not: it is full, or knows that id."""
     now = now_ms()
-    told: list[Record | FcRuntimeError | None] = []
+    told: list[FcRuntimeError | None] = []
     rows = []
     for submission in submissions:
         refusal = fullness.refusal(connection, submission.function)
@@ -33,9 +33,9 @@ def accept(
     bodies = []
     left = iter(rows)
     answers: list[Record | FcRuntimeError] = []
-    for submission, refusal in zip(submissions, told, strict=True):
-        if refusal is not None:
-            answers.append(refusal)
+    for submission, refused in zip(submissions, told, strict=True):
+        if refused is not None:
+            answers.append(refused)
             continue
         row = next(left)
         seq = inserted.pop((row["function"], row["task_id"]), None)

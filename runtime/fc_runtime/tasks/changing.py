@@ -7,7 +7,7 @@ from fc_runtime.tasks.clock import now_ms
 from fc_runtime.tasks.fullness import Fullness
 from fc_runtime.tasks.reading import body_key, is_task, read
 from fc_runtime.tasks.records import Record
-from fc_runtime.tasks.schema import BODIES, PAYLOAD, TASKS
+from fc_runtime.tasks.schema import BODIES, IS_ENDED, IS_HELD, IS_WAITING, PAYLOAD, TASKS
 from fc_runtime.tasks.states import Phase, Status, before
 from fc_runtime.tasks.written import event_line
 
@@ -19,7 +19,7 @@ def stop(
     now = now_ms()
     waits = update(TASKS).where(
         is_task(function, task_id),
-        TASKS.c.phase == Phase.WAITING,
+        IS_WAITING,
         TASKS.c.status.in_(before(Status.STOPPED)),
     )
     ended = connection.execute(
@@ -36,7 +36,7 @@ def stop(
     else:
         held = update(TASKS).where(
             is_task(function, task_id),
-            TASKS.c.phase == Phase.HELD,
+            IS_HELD,
             TASKS.c.status.in_(before(Status.STOPPING)),
         )
         connection.execute(
@@ -53,7 +53,7 @@ def retry(
 ) -> Record | FcRuntimeError:
     """See `Store.retry`."""
     now = now_ms()
-    again = update(TASKS).where(is_task(function, task_id), TASKS.c.phase == Phase.ENDED)
+    again = update(TASKS).where(is_task(function, task_id), IS_ENDED)
     changed = connection.execute(
         again.values(
             phase=Phase.WAITING,

@@ -14,8 +14,7 @@ from sqlalchemy import Connection, func, select
 
 from fc_runtime.errors import OverloadedError
 from fc_runtime.tasks.records import Limits
-from fc_runtime.tasks.schema import TASKS
-from fc_runtime.tasks.states import Phase
+from fc_runtime.tasks.schema import IS_WAITING, TASKS
 
 COUNT_EVERY_S: Final = 1.0
 LOOK_AGAIN_S: Final = 0.1  # before somebody is refused
@@ -23,7 +22,7 @@ SHARE: Final = 20  # at most a 20th of the time is spent on counting
 
 COUNTED: Final = (
     select(TASKS.c.function, func.count(), func.min(TASKS.c.due_ms))
-    .where(TASKS.c.phase == Phase.WAITING)
+    .where(IS_WAITING)
     .group_by(TASKS.c.function)
 )
 

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Index,
     Integer,
     LargeBinary,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -76,6 +78,10 @@ TASKS: Final = Table(
         postgresql_where=text("phase = 2"),
     ),
 )
+# Written out, not bound: or neither database would know that the partial indexes are meant.
+IS_WAITING: Final[ColumnElement[bool]] = TASKS.c.phase == literal_column("0")
+IS_HELD: Final[ColumnElement[bool]] = TASKS.c.phase == literal_column("1")
+IS_ENDED: Final[ColumnElement[bool]] = TASKS.c.phase == literal_column("2")
 EVENT: Final = 0
 PAYLOAD: Final = 1
 # One number for both, so that SQLite finds a body by the number of its row.

@@ -4,7 +4,7 @@ The store as those who ask for tasks see it: accept, get, list, stop, retry. Who
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from concurrent.futures import Future
 from typing import Final, Self, TypeVar
 
@@ -23,8 +23,8 @@ from fc_runtime.tasks.fullness import COUNTED, Fullness
 from fc_runtime.tasks.opening import opened, reading, reason
 from fc_runtime.tasks.reading import Query, read
 from fc_runtime.tasks.records import Depth, Limits, Page, Record, Submission
-from fc_runtime.tasks.schema import TASKS
-from fc_runtime.tasks.states import Phase
+from fc_runtime.tasks.schema import IS_HELD, TASKS
+from fc_runtime.tasks.states import Status
 from fc_runtime.tasks.writer import Writer
 
 T = TypeVar("T")
@@ -48,7 +48,8 @@ class Store:
         self.writer = Writer(self.database)
         self.fullness = Fullness(self.limits)
         self._lock = threading.Lock()
-        self._when_changed: list[Callable[[], None]] = []
+        self._when_changed: list[Callable[..., None]] = []
+        self._when_stopping: list[Callable[..., None]] = []
         self._waiting: dict[tuple[str, str], list[threading.Event]] = {}
 
     # -- accepting -----------------------------------------------------------------------------
@@ -151,6 +152,8 @@ class Store:
         if future.exception() is None:
             record = future.result()
             self.tell_changed()
+            if record.status is Status.STOPPING:
+                self._tell(self._when_stopping, record.seq)
             if record.ended:
                 self.tell_ended(record.function, record.task_id)
 
@@ -168,25 +171,37 @@ class Store:
 
     def when_changed(self, tell: Callable[[], None]) -> Callable[[], None]:
         """
-        Have *tell* called, on any thread, when this process has put something in the queue, or
-        asked one to stop. Returns what takes that back.
+        Have *tell* called, on any thread, when this process has put something in the queue.
+        Returns what takes that back.
         """
-        with self._lock:
-            self._when_changed.append(tell)
+        return self._listen(self._when_changed, tell)
 
-        def forget() -> None:
-            with self._lock:
-                if tell in self._when_changed:
-                    self._when_changed.remove(tell)
-
-        return forget
+    def when_stopping(self, tell: Callable[[int], None]) -> Callable[[], None]:
+        """Likewise, with its ``seq``, when this process has asked one that is held to stop."""
+        return self._listen(self._when_stopping, tell)
 
     def tell_changed(self) -> None:
         """See `when_changed`."""
+        self._tell(self._when_changed)
+
+    def _listen(
+        self, listeners: MutableSequence[Callable[..., None]], tell: Callable[..., None]
+    ) -> Callable[[], None]:
         with self._lock:
-            listeners = list(self._when_changed)
-        for tell in listeners:
-            tell()
+            listeners.append(tell)
+
+        def forget() -> None:
+            with self._lock:
+                if tell in listeners:
+                    listeners.remove(tell)
+
+        return forget
+
+    def _tell(self, listeners: Sequence[Callable[..., None]], *what: object) -> None:
+        with self._lock:
+            told = tuple(listeners)
+        for tell in told:
+            tell(*what)
 
     def tell_ended(self, function: str, task_id: str) -> None:
         """Wake those in this process who wait for it."""
@@ -233,9 +248,7 @@ def _depth(connection: Connection) -> Depth:
     for function, count, due_ms in connection.execute(COUNTED):
         waiting[function] = count
         oldest_ms = min(oldest_ms, due_ms)
-    held = connection.execute(
-        select(func.count()).select_from(TASKS).where(TASKS.c.phase == Phase.HELD)
-    ).scalar_one()
+    held = connection.execute(select(func.count()).select_from(TASKS).where(IS_HELD)).scalar_one()
     return Depth(
         waiting=sum(waiting.values()),
         held=int(held),

@@ -1,7 +1,7 @@
 """What is written as JSON in the store: outcomes, and what happened to a task."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Final
 
 from fc_runtime.outcome import (
@@ -20,7 +20,7 @@ from fc_runtime.tasks.records import TaskEvent
 from fc_runtime.tasks.states import Status
 
 MOST_TEXT_CHARS: Final = 8 * 1024  # of a message, a traceback: the end of it says most
-_KINDS: Final = {
+_KINDS: Final[dict[str, type[Any]]] = {
     "returned": Returned,
     "raised": Raised,
     "timed_out": TimedOut,
@@ -66,18 +66,18 @@ def events_from(text: str) -> tuple[TaskEvent, ...]:
 
 
 def _fields(outcome: Outcome) -> dict[str, Any]:
-    fields = {
+    told = {
         name: value[-MOST_TEXT_CHARS:] if isinstance(value, str) else value
         for name, value in asdict(outcome).items()
     }
-    return {"kind": name_of(outcome), **fields}
+    return {"kind": name_of(outcome), **told}
 
 
 def _outcome(told: dict[str, Any]) -> Outcome | None:
     kind = _KINDS.get(told.pop("kind"))
     if kind is None:
         return None
-    known = kind.__dataclass_fields__
+    known = {field.name for field in fields(kind)}
     made: Outcome = kind(**{name: value for name, value in told.items() if name in known})
     return made
 
