@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.drive_async import drive
@@ -21,13 +21,17 @@ from fc_runtime.function import Function
 from fc_runtime.http import HttpRequest
 from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
+from fc_runtime.pool.core import Core
 from fc_runtime.pool.grants import Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
-from fc_runtime.pool.request import NOTHING, Request
+from fc_runtime.pool.request import NOTHING, Request, encode_event
 from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
 from fc_runtime.pool.threads import start_thread
 from fc_runtime.runtime import Runtime, refusal, start
+
+if TYPE_CHECKING:
+    from fc_runtime.tasks.handles import AsyncTask
 
 T = TypeVar("T")
 running_loop: Final[Callable[[], asyncio.AbstractEventLoop | None]] = asyncio._get_running_loop  # noqa: SLF001 (documented; the public one raises where there is none)
@@ -85,6 +89,17 @@ class AsyncRuntime:
         self._core = self._runtime._core  # noqa: SLF001 (two faces of one thing)
         self._leans: dict[asyncio.AbstractEventLoop, Lean] = {}
 
+    @classmethod
+    def _of(cls, core: Core) -> Self:
+        """
+        This face of a runtime that somebody else has: for invocations alone. Does not keep that
+        one alive.
+        """
+        self = cls.__new__(cls)
+        self._core = core
+        self._leans = {}
+        return self
+
     async def register(self, function: Function | str, /, **options: Any) -> Function:
         """See `Runtime.register`."""
         return await _in_thread(partial(self._runtime.register, function, **options))
@@ -127,8 +142,7 @@ class AsyncRuntime:
             if lean.takes(name, len(event)):
                 result = await lean.invoke(name, event, core.new_request_id())
                 return result.raise_for_outcome() if check else result
-        make = partial(
-            core.request,
+        request = await self._request(
             name,
             event,
             json_value=json,
@@ -137,10 +151,15 @@ class AsyncRuntime:
             credentials=credentials,
             http=http,
         )
-        asks = credentials is None and callable(core.pool(name).function.credentials)
-        request = await _in_thread(make) if asks else make()
         result = await self._serve(request)
         return result.raise_for_outcome() if check else result
+
+    async def _request(self, name: str, event: object, **told: Any) -> Request:
+        """See `Core.request`; a function's credentials may have to be asked for, which blocks."""
+        core = self._core
+        make = partial(core.request, name, event, **told)
+        asks = told["credentials"] is None and callable(core.pool(name).function.credentials)
+        return await _in_thread(make) if asks else make()
 
     async def _serve(
         self,
@@ -229,6 +248,36 @@ class AsyncRuntime:
             self._leans.pop(gone).close()
         lean = self._leans[loop] = Lean(self._core, self._serve)
         return lean
+
+    async def invoke_async(
+        self,
+        name: str,
+        event: bytes | bytearray | memoryview | str = b"",
+        *,
+        json: Any = NOTHING,
+        task_id: str | None = None,
+        delay: float = 0.0,
+        max_retries: int = 3,
+        max_age: float = 86_400.0,
+        on_success: str | None = None,
+        on_failure: str | None = None,
+    ) -> "AsyncTask":
+        """See `Runtime.invoke_async`."""
+        return await self._runtime._tasks().invoke_async(  # noqa: SLF001 (two faces of one thing)
+            self._core,
+            name,
+            encode_event(event, json),
+            task_id=task_id,
+            delay=delay,
+            max_retries=max_retries,
+            max_age=max_age,
+            on_success=on_success,
+            on_failure=on_failure,
+        )
+
+    async def task(self, name: str, task_id: str) -> "AsyncTask":
+        """See `Runtime.task`."""
+        return await self._runtime._tasks().task_async(name, task_id)  # noqa: SLF001 (idem)
 
     def stats(self) -> dict[str, Any]:
         """See `Runtime.stats`."""

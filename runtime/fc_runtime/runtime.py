@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.drive_sync import drive
@@ -28,9 +28,13 @@ from fc_runtime.pool.events import SILENCE, Log
 from fc_runtime.pool.grants import Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
-from fc_runtime.pool.request import NOTHING, Request
+from fc_runtime.pool.request import NOTHING, Request, encode_event
 from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
 from fc_runtime.pool.warm import SMALL_BYTES, Refused, try_warm
+
+if TYPE_CHECKING:
+    from fc_runtime.tasks.handles import Task
+    from fc_runtime.tasks.local import Local
 
 MiB: Final = 1024 * 1024
 
@@ -92,6 +96,9 @@ class Runtime:
         region: for ``context.region`` and ``FC_REGION``.
         account_id: for ``context.account_id`` and ``FC_ACCOUNT_ID``.
         log: a structlog logger for what the supervisor does; None says nothing.
+        store: for `invoke_async`, where its tasks are kept: ``sqlite:////absolute/path.db`` or
+            ``postgresql+psycopg://user@host/name``. Those that are there already run as soon as
+            their function is registered. Needs the extra ``tasks``, or ``postgres``.
     """
 
     def __init__(
@@ -105,6 +112,7 @@ class Runtime:
         region: str = "",
         account_id: str = "",
         log: Log | None = None,
+        store: str | None = None,
     ) -> None:
         for name, value in (
             ("max_queue", max_queue),
@@ -125,6 +133,7 @@ class Runtime:
         )
         self._finalizer = weakref.finalize(self, close_dropped, self._core)
         self._finalizer.atexit = False  # `core` sees to that itself
+        self._local = None if store is None else _local(self._core, store)
 
     # -- functions -----------------------------------------------------------------------------
 
@@ -349,11 +358,56 @@ class Runtime:
             for future in under_way:
                 future.cancel()
 
+    def invoke_async(
+        self,
+        name: str,
+        event: bytes | bytearray | memoryview | str = b"",
+        *,
+        json: Any = NOTHING,
+        task_id: str | None = None,
+        delay: float = 0.0,
+        max_retries: int = 3,
+        max_age: float = 86_400.0,
+        on_success: str | None = None,
+        on_failure: str | None = None,
+    ) -> "Task":
+        """
+        Have *name* invoked later: when this returns it is on the disk of ``Runtime(store=…)``, and
+        will be run at least once, whatever becomes of this process.
+
+        Args:
+            event, json: as `invoke`; at most 128 KiB.
+            task_id: ``[A-Za-z_][A-Za-z0-9_-]{0,127}``, unique in the function; made up if None.
+            delay: seconds before it may run.
+            max_retries: after an error of the function, 0 to 8, with back-off.
+            max_age: seconds after which no attempt begins.
+            on_success, on_failure: a function's name, or an HTTP address, that is told of its end.
+
+        Raises: RefusedError subclasses: it was not accepted (TaskExistsError: that id is taken;
+            OverloadedError: too many wait). StoreError: it may have been.
+        """
+        return self._tasks().invoke(
+            self._core,
+            name,
+            encode_event(event, json),
+            task_id=task_id,
+            delay=delay,
+            max_retries=max_retries,
+            max_age=max_age,
+            on_success=on_success,
+            on_failure=on_failure,
+        )
+
+    def task(self, name: str, task_id: str) -> "Task":
+        """What `invoke_async` handed back, in this process or an earlier one. TaskNotFoundError."""
+        return self._tasks().task(name, task_id)
+
     # -- the rest ------------------------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
         """Counters and gauges, JSON-able; see docs/operations.md."""
-        return self._core.stats()
+        tasks = {} if self._local is None else {"tasks": self._local.stats()}
+        return {**self._core.stats(), **tasks}
 
     def close(self, drain: float | None = None) -> None:
         """
@@ -383,6 +437,23 @@ class Runtime:
     def __repr__(self) -> str:
         state = "closed" if self._core.closed else "open"
         return f"<{type(self).__name__} {state}, {len(self._core.functions())} functions>"
+
+    def _tasks(self) -> "Local":
+        self._core.check_open()
+        if self._local is None:
+            raise InvalidFunctionError("store", None, "say where: Runtime(store='sqlite:////…')")
+        return self._local
+
+
+def _local(core: Core, store: str) -> "Local":
+    """What `invoke_async` needs: imported here, for who asks. Raises InvalidFunctionError."""
+    try:
+        from fc_runtime.tasks.local import Local  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise InvalidFunctionError(
+            "store", "…", f"there is no {error.name}: pip install 'fc-runtime[tasks]'"
+        ) from error
+    return Local(core, store)
 
 
 def start(pool: Pool) -> Instance:

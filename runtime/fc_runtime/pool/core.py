@@ -14,7 +14,7 @@ import shutil
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,6 +93,7 @@ class Core:
         self._request_ids = itertools.count(secrets.randbits(40))
         self.next_id = self._instance_ids.__next__
         self.next_invocation = Ids().draw
+        self.before_close: list[Callable[[float | None], None]] = []  # what feeds it ends first
         _LIVING.add(self)
 
     # -- names ---------------------------------------------------------------------------------
@@ -139,6 +140,11 @@ class Core:
         with self._lock:
             return {name: pool.function for name, pool in self._pools.items()}
 
+    def most_instances(self, name: str) -> int:
+        """How many calls of it may run at the same time; 0 if it is not registered."""
+        pool = self._pools.get(name)
+        return 0 if pool is None else pool.function.max_instances
+
     def check_open(self) -> None:
         if os.getpid() != self._owner:
             raise RuntimeClosedError(
@@ -174,6 +180,7 @@ class Core:
         request_id: str | None,
         credentials: Credentials | None,
         http: HttpRequest | None,
+        retry_count: int = 0,
     ) -> Request:
         """Check one call of ``invoke``. Raises RefusedError subclasses."""
         pool = self.pool(name)
@@ -196,6 +203,8 @@ class Core:
             raise InvalidFunctionError("credentials", type(credentials).__name__, "a Credentials")
         headers = request_headers(request_id, credentials)
         headers[m.TIMEOUT_NS] = timeout_ns = int(limit_s * 1e9)
+        if retry_count:
+            headers[m.RETRY_COUNT] = retry_count
         if http is not None:
             if not isinstance(http, HttpRequest):
                 raise InvalidFunctionError("http", type(http).__name__, "an HttpRequest")
@@ -212,6 +221,8 @@ class Core:
         """
         if os.getpid() != self._owner:
             return
+        for close in self.before_close:
+            close(drain_s)
         with self._lock:
             if self._ended:
                 return
@@ -343,7 +354,7 @@ def close_dropped(core: Core) -> None:
     in the supervisor's own thread or inside a lock: so what takes time is done in a new one, and
     not through `threading`, which has locks too.
     """
-    if core.supervisor.started:
+    if core.supervisor.started or core.before_close:
         _thread.start_new_thread(core.close, (0.0,))
     else:
         core.close(0.0)

@@ -20,6 +20,7 @@ from fc_runtime.tasks.written import event_line, outcome_text
 
 PENDING: Final = "Pending"
 UNHANDLED: Final = "UnhandledInvocationError"
+NOT_KEPT: Final = "ResultNotKept"  # it succeeded; with more bytes than are kept
 TOO_OLD: Final = "EventAgeExceeded"
 # What will not be otherwise the next time.
 HOPELESS: Final = (FunctionNotFoundError, InvalidFunctionError, EventTooLargeError)
@@ -134,7 +135,8 @@ class Decider:
     ) -> Change:
         payload = b"" if result is None else result.payload
         if len(payload) > self.limits.payload_bytes:
-            reason = reason or f"its result, {len(payload)} bytes, was not kept"
+            reason = f"{reason}; its result, {len(payload)} bytes, was not kept".removeprefix("; ")
+            told["error_type"] = told.get("error_type", NOT_KEPT)
             payload = b""
         pending = destination_of(held, status) is not None
         return self._change(
@@ -142,6 +144,7 @@ class Decider:
             Phase.HELD if pending else Phase.ENDED,
             status,
             lines + event_line(status, now, reason),
+            due_ms=now,
             ended_ms=now,
             purge_ms=None if pending else self._purge_ms(now),
             destination_status=PENDING if pending else None,

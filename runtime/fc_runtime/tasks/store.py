@@ -50,7 +50,7 @@ class Store:
         self._lock = threading.Lock()
         self._when_changed: list[Callable[..., None]] = []
         self._when_stopping: list[Callable[..., None]] = []
-        self._waiting: dict[tuple[str, str], list[threading.Event]] = {}
+        self._waiting: dict[tuple[str, str], MutableSequence[Callable[[], None]]] = {}
 
     # -- accepting -----------------------------------------------------------------------------
 
@@ -203,27 +203,33 @@ class Store:
         for tell in told:
             tell(*what)
 
+    def when_ended(
+        self, function: str, task_id: str, tell: Callable[[], None]
+    ) -> Callable[[], None]:
+        """
+        Have *tell* called, on any thread, when this process has seen it end. Ask before you look.
+        Returns what takes that back.
+        """
+        key = (function, task_id)
+        with self._lock:
+            self._waiting.setdefault(key, []).append(tell)
+
+        def forget() -> None:
+            with self._lock:
+                waiting = self._waiting.get(key, [])
+                if tell in waiting:
+                    waiting.remove(tell)
+                if not waiting:
+                    self._waiting.pop(key, None)
+
+        return forget
+
     def tell_ended(self, function: str, task_id: str) -> None:
-        """Wake those in this process who wait for it."""
+        """See `when_ended`."""
         with self._lock:
-            for event in self._waiting.pop((function, task_id), ()):
-                event.set()
-
-    def ending_of(self, function: str, task_id: str) -> threading.Event:
-        """Set once this process has seen it end. Ask before you look; then `forget_ending`."""
-        event = threading.Event()
-        with self._lock:
-            self._waiting.setdefault((function, task_id), []).append(event)
-        return event
-
-    def forget_ending(self, function: str, task_id: str, event: threading.Event) -> None:
-        """Nobody waits for that event any more."""
-        with self._lock:
-            waiting = self._waiting.get((function, task_id), [])
-            if event in waiting:
-                waiting.remove(event)
-            if not waiting:
-                self._waiting.pop((function, task_id), None)
+            waiting = tuple(self._waiting.get((function, task_id), ()))
+        for tell in waiting:
+            tell()
 
     # -- ending --------------------------------------------------------------------------------
 
