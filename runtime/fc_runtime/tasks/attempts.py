@@ -78,7 +78,10 @@ class Attempts:
                 self.ended[status.value] += 1
                 self.desk.store.tell_ended(held.attempt.function, held.attempt.task_id)
                 if status is change.status and destination_of(held, status) is not None:
-                    await self._deliver(turn, status)
+                    turn.held = replace(
+                        held, status=status, deliveries=change.deliveries, setbacks=0
+                    )
+                    await self._deliver(turn)
         except Leaving:
             return
         finally:
@@ -102,6 +105,8 @@ class Attempts:
                 return decider.expired(held, started_ms)
             if turn.stop:
                 return decider.stopped(held, None, started_ms, "")
+            if turn.leave:
+                return decider.given_back(held, started_ms, "", begun=False)
             marking = loop.call_later(MARK_S, self._mark, turn)
             self.counts["attempts"] += 1
             try:
@@ -169,7 +174,8 @@ class Attempts:
     async def _pause(self, turn: Turn, seconds: float) -> None:
         turn.running = True
         try:
-            await asyncio.wait_for(asyncio.get_running_loop().create_future(), seconds)
+            async with asyncio.timeout(seconds):
+                await asyncio.get_running_loop().create_future()
         except TimeoutError:
             return
         except asyncio.CancelledError:
@@ -181,24 +187,22 @@ class Attempts:
         finally:
             turn.running = False
 
-    async def _deliver(self, turn: Turn, status: Status | None = None) -> None:
-        held = turn.held
+    async def _deliver(self, turn: Turn) -> None:
         if turn.leave:
             raise Leaving
+        held = turn.held
         error: Exception | None = None
         try:
             async with self.telling:
-                await self._told(held, status or held.status)
+                await self._told(held)
         except Exception as raised:  # noqa: BLE001 (whatever a destination raises: told again later)
             error = raised
         self.counts["deliveries" if error is None else "deliveries_failed"] += 1
-        if status is not None:
-            held = replace(held, status=status, setbacks=0)
         change = self.decider.delivered(held, error, now_ms(), random.random())  # noqa: S311 (as above)
         await self._write(turn, change)
 
-    async def _told(self, held: Held, status: Status) -> None:
-        where = destination_of(held, status)
+    async def _told(self, held: Held) -> None:
+        where = destination_of(held, held.status)
         if where is None or self.destinations is None:
             raise UndeliverableError(f"{where}: this engine knows no destinations")
         attempt = held.attempt

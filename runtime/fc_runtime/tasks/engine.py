@@ -8,6 +8,7 @@ touches the database is done by the store's writer.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
@@ -300,10 +301,10 @@ class Engine:
 
 
 async def _until(event: asyncio.Event, within_s: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), within_s)
-    except TimeoutError:
-        return
+    # Not `wait_for`: up to Python 3.11 it forgets that it was cancelled, if the event comes too.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
 
 
 async def _cancelled(tasks: list["asyncio.Task[None]"]) -> None:

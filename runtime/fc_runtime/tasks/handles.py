@@ -1,6 +1,7 @@
 """What `invoke_async` hands back: a task to ask for, to wait for, to stop."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -158,10 +159,9 @@ def result_of(record: Record, *, check: bool) -> Result:
 
 
 async def _wait(event: asyncio.Event, within_s: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), within_s)
-    except TimeoutError:
-        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
 
 
 def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

@@ -47,6 +47,9 @@ class Query:
     bodies: bool = False
 
     def __post_init__(self) -> None:
+        for status in self.statuses:
+            if status not in list(Status):
+                raise InvalidFunctionError("statuses", status, f"of {', '.join(Status)}")
         check_whole("limit", self.limit, 1, MOST_ON_A_PAGE)
         if self.token and not (self.token.isascii() and self.token.isdigit()):
             raise InvalidFunctionError("token", self.token, "the next_token of a page before")
