@@ -33,14 +33,14 @@ for _ in range(4):
     threading.Thread(target=accept).start()
 """
 HOLDING = """
-import sys, threading
+import os, sys, threading
 from fc_runtime import Runtime
 
 url, code, runs = sys.argv[1:]
 runtime = Runtime(store=url)
 runtime.register("f", code=code, handler="index.handler", environment={"RUNS": runs})
 task = runtime.invoke_async("f", b"hold", task_id="held")
-while task.status != "Running":
+while task.status != "Running" or not os.path.exists(runs):
     pass
 print("running", flush=True)
 threading.Event().wait()

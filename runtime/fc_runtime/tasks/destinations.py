@@ -124,8 +124,12 @@ class WebhookDestination:
         request = urllib.request.Request(self.url, body, headers, method="POST")  # noqa: S310 (checked below)
         if request.type not in ("http", "https"):
             raise UndeliverableError(f"{self.url}: not an HTTP address")
-        with _OPENER.open(request, timeout=self.timeout_s):
-            return
+        try:
+            with _OPENER.open(request, timeout=self.timeout_s):
+                return
+        except urllib.error.HTTPError as error:
+            with error:  # it holds the connection
+                raise OSError(f"it answered with status {error.code}") from None
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

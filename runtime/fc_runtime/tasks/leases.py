@@ -56,12 +56,15 @@ def take_over(connection: Connection, fullness: Fullness, owner: Owner) -> int:
         other = Owner(
             owner=row.owner, node=row.node, host=row.host, pid=row.pid, pid_started=row.pid_started
         )
-        earlier_life = other.node != "" and other.node == owner.node
-        if lease_ms >= now and not earlier_life and not other.is_gone(owner.host):
+        still = select(OWNERS).where(OWNERS.c.owner == other.owner)
+        if (other.node and other.node == owner.node) or other.is_gone(owner.host):
+            still = still.with_for_update()
+        elif lease_ms < now:
+            # Whoever is renewing it just now is alive after all, and has its row locked.
+            still = still.where(OWNERS.c.lease_ms == lease_ms).with_for_update(skip_locked=True)
+        else:
             continue
-        # Whoever is renewing it just now is alive after all, and has its row locked.
-        still = select(OWNERS).where(OWNERS.c.owner == other.owner, OWNERS.c.lease_ms == lease_ms)
-        if connection.execute(still.with_for_update(skip_locked=True)).first() is not None:
+        if connection.execute(still).first() is not None:
             count += put_back(connection, fullness, other.owner, "whoever had it is gone")
     return count
 
