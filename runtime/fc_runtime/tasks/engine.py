@@ -8,8 +8,7 @@ touches the database is done by the store's writer.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -22,13 +21,13 @@ from fc_runtime.tasks.desk import Desk
 from fc_runtime.tasks.destinations import Resolve
 from fc_runtime.tasks.holding import Ask, Beat, Held, Taken
 from fc_runtime.tasks.lines import Lines
+from fc_runtime.tasks.loops import call, cancelled, repeat, until
 from fc_runtime.tasks.owners import new_owner
-from fc_runtime.tasks.policy import Backoff, Policy
+from fc_runtime.tasks.policy import Policy
 from fc_runtime.tasks.store import Store
 from fc_runtime.tasks.tidying import PURGED_A_TIME
 
 AFTERWARDS_S: Final = 30.0  # for what was ended to be gone, and written
-_TRYING: Final = Backoff(first=0.2, most=5.0)
 
 
 class Engine:
@@ -93,9 +92,9 @@ class Engine:
         ]
         policy = self._policy
         self._loops = [
-            loop.create_task(self._repeat(self._take, None, "take")),
-            loop.create_task(self._repeat(self._tidy, policy.tidy, "tidy")),
-            loop.create_task(self._repeat(self._look, policy.beat, "beat")),
+            loop.create_task(repeat(self._take, None, "take", self._log)),
+            loop.create_task(repeat(self._tidy, policy.tidy, "tidy", self._log)),
+            loop.create_task(repeat(self._look, policy.beat, "beat", self._log)),
         ]
 
     async def stop(self, drain: float | None = None) -> None:
@@ -105,7 +104,7 @@ class Engine:
         """
         for forget in self._forget:
             forget()
-        await _cancelled(self._loops[:-1])  # the last one, the heart, goes on
+        await cancelled(self._loops[:-1])  # the last one, the heart, goes on
         for turn in self._lines.drain():
             await self._give_back(turn)
         await self._ended(drain)
@@ -113,7 +112,7 @@ class Engine:
             turn.leave = True
             self._attempts.cancel(turn)
         await self._ended(AFTERWARDS_S)
-        await _cancelled(self._loops)
+        await cancelled(self._loops)
         self._loops = []
         try:
             await self._desk.leave(self._owner)
@@ -166,7 +165,7 @@ class Engine:
                 if not wraps and not self._worth_another(taken):
                     break
                 wraps = False
-        await _until(self._wake, self._patience_s())
+        await until(self._wake, self._patience_s())
 
     def _received(self, taken: Taken) -> None:
         self._lines.deep |= taken.deep
@@ -258,14 +257,14 @@ class Engine:
     def _on_changed(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._signalled:
             self._signalled = True
-            _call(loop, self._on_signal)
+            call(loop, self._on_signal)
 
     def _on_signal(self) -> None:
         self._signalled = False
         self._wake.set()
 
     def _on_stopping(self, loop: asyncio.AbstractEventLoop, seq: int) -> None:
-        _call(loop, self._stop_one, seq)
+        call(loop, self._stop_one, seq)
 
     # -- ending --------------------------------------------------------------------------------
 
@@ -281,40 +280,3 @@ class Engine:
         tasks = [turn.task for turn in self._turns.values() if turn.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=within_s)
-
-    async def _repeat(
-        self, work: Callable[[], Coroutine[Any, Any, None]], every_s: float | None, name: str
-    ) -> None:
-        """*work*, over and over; whatever it raises, the engine goes on."""
-        tries = 0
-        never = asyncio.Event()
-        while True:
-            try:
-                await work()
-                tries = 0
-            except Exception as error:  # noqa: BLE001 (told; the next one may do better)
-                tries += 1
-                self._log.warning("engine.failed", work=name, error=repr(error), tries=tries)
-            pause_s = _TRYING.after(tries, 0.0) if tries else every_s
-            if pause_s is not None:
-                await _until(never, pause_s)
-
-
-async def _until(event: asyncio.Event, within_s: float) -> None:
-    # Not `wait_for`: up to Python 3.11 it forgets that it was cancelled, if the event comes too.
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            await event.wait()
-
-
-async def _cancelled(tasks: list["asyncio.Task[None]"]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _call(loop: asyncio.AbstractEventLoop, work: Callable[..., None], *what: object) -> None:
-    try:
-        loop.call_soon_threadsafe(work, *what)
-    except RuntimeError:  # the loop was closed under its engine
-        return

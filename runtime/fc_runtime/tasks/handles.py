@@ -1,7 +1,6 @@
 """What `invoke_async` hands back: a task to ask for, to wait for, to stop."""
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from functools import partial
 from fc_runtime.errors import TaskEndedError
 from fc_runtime.outcome import Result, Usage
 from fc_runtime.tasks.deciding import NOT_KEPT
+from fc_runtime.tasks.loops import call, until
 from fc_runtime.tasks.records import Record
 from fc_runtime.tasks.states import Status
 from fc_runtime.tasks.store import Store
@@ -48,13 +48,13 @@ class Task:
         """
         ended = threading.Event()
         forget = self._store.when_ended(self.function, self.id, ended.set)
-        until = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
         try:
             for pause_s in looks():
                 record = self.record()
                 if record.ended:
                     return result_of(record, check=check)
-                left_s = pause_s if until is None else min(pause_s, until - time.monotonic())
+                left_s = pause_s if deadline is None else min(pause_s, deadline - time.monotonic())
                 if left_s <= 0:
                     raise TimeoutError(f"{self!r}: it is {record.status}")
                 ended.wait(left_s)
@@ -94,17 +94,17 @@ class AsyncTask:
         """See `Task.result`."""
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
-        forget = self._store.when_ended(self.function, self.id, partial(_set, loop, ended))
-        until = None if timeout is None else loop.time() + timeout
+        forget = self._store.when_ended(self.function, self.id, partial(call, loop, ended.set))
+        deadline = None if timeout is None else loop.time() + timeout
         try:
             for pause_s in looks():
                 record = await self.record()
                 if record.ended:
                     return result_of(record, check=check)
-                left_s = pause_s if until is None else min(pause_s, until - loop.time())
+                left_s = pause_s if deadline is None else min(pause_s, deadline - loop.time())
                 if left_s <= 0:
                     raise TimeoutError(f"{self!r}: it is {record.status}")
-                await _wait(ended, left_s)
+                await until(ended, left_s)
         finally:
             forget()
         raise AssertionError("there is always another look")
@@ -156,16 +156,3 @@ def result_of(record: Record, *, check: bool) -> Result:
         instance_id=record.instance_id,
     )
     return result.raise_for_outcome() if check else result
-
-
-async def _wait(event: asyncio.Event, within_s: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            await event.wait()
-
-
-def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    try:
-        loop.call_soon_threadsafe(event.set)
-    except RuntimeError:  # the loop was closed under its tasks
-        return
