@@ -19,6 +19,7 @@ VERSION_TABLE: Final = "fc_tasks_version"
 BUSY_MS: Final = 10_000
 CONNECT_S: Final = 10
 MOST_LOG_BYTES: Final = 64 * 1024 * 1024  # of SQLite's write-ahead log, once it has been emptied
+CACHE_KB: Final = 32 * 1024  # SQLite's own 2 MB are less than the indexes of a deep queue
 LEAST_SQLITE: Final = (3, 35)  # RETURNING
 _MIGRATION_LOCK: Final = 0x66637461736B73  # any number, as long as it is ours
 _READING: Final = "fc_reading"
@@ -98,6 +99,7 @@ def _sqlite(url: URL) -> Engine:
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")  # a commit is on the disk, not on its way
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
         connection.execute(f"PRAGMA journal_size_limit={MOST_LOG_BYTES}")
 
     @event.listens_for(engine, "begin")
