@@ -122,6 +122,9 @@ def sync(event: bytes) -> None:
 
         assert_type(runtime.submit("hello", event, timeout=1), Future[Result])
         assert_type(runtime.submit("hello").result(timeout=3), Result)
+        later = runtime.invoke_async("hello", event, task_id="a", delay=1, on_failure="hello")
+        assert_type(later.result(timeout=3), Result)
+        assert_type(runtime.task("hello", "a").record().task_id, str)
         assert_type(runtime.map("hello", [event, "text"]), Iterator[Result])
         for result in runtime.map("hello", iter([event]), concurrency=4, check=False):
             assert_type(result, Result)
