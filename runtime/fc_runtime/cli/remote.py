@@ -109,7 +109,7 @@ def _signed(key: AccessKey, method: str, path: str, query: str, host: str) -> di
         signed |= {"x-acs-accesskey-id": key.id, "x-acs-security-token": key.security_token}
     names = ";".join(sorted(signed))
     lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-    canonical = "\n".join([method, path, query, lines, names, digest])
+    canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{digest}"
     text = f"{_SCHEME}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.digest(key.secret.encode(), text.encode(), "sha256").hex()
     authorization = f"{_SCHEME} Credential={key.id},SignedHeaders={names},Signature={signature}"

@@ -24,7 +24,7 @@ from fc_runtime.service.api.paging import listed, wanted
 from fc_runtime.service.store import Entry
 
 _NOTES: Final = {
-    "async": "stored only: nothing is invoked asynchronously yet",
+    "async": "that destination is stored only: nothing of the cloud is told from here",
     "policies": "scheduled and metric policies are stored only: the target is kept at all times",
 }
 _POLICIES: Final = (
