@@ -5,8 +5,8 @@ Where the outcome of an asynchronous invocation is told: another function, or a 
     acs:fc:REGION:ACCOUNT:services/SERVICE[.QUALIFIER]/functions/NAME
     http://HOST/PATH, https://HOST/PATH
 
-Region and account are not compared: what was written for the cloud leads to the function of the same
-name here. All else (``acs:mns:…``, ``acs:eventbridge:…``) is kept, and nobody is told.
+Region and account are not compared: what was written for the cloud leads to the function of the
+same name here. All else (``acs:mns:…``, ``acs:eventbridge:…``) is kept, and nobody is told.
 """
 
 import re

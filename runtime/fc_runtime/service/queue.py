@@ -2,8 +2,8 @@
 The asynchronous invocations of this account's functions: a `tasks.Store`, in the API's own words.
 
 A function's queue has the name that people write: ``function``, or of FC2 ``service/function``.
-What the store refuses becomes an `ApiError`; a conflict and an id that is not known have other codes
-in the two families.
+What the store refuses becomes an `ApiError`; a conflict, and an id that is not known, have codes of
+their own in each family.
 """
 
 import asyncio

@@ -222,9 +222,7 @@ class Invoke:
         scope[FUNCTION] = asked.function
         # From here on whether its client stays makes no difference: it has said all it had to.
         task_id = await self._accept(asynchronous.wanted(asked, headers, event, request_id))
-        await replies.send(
-            send, ACCEPTED, asynchronous.headers_of(asked, task_id, request_id), b""
-        )
+        await replies.send(send, ACCEPTED, asynchronous.headers_of(asked, task_id, request_id), b"")
 
     async def _invoke(
         self, asked: paths.Asked, event: bytes, begun: Begun
@@ -265,11 +263,8 @@ def wants_log(headers: Iterable[tuple[bytes, bytes]]) -> bool:
             if value not in (b"None", b"Tail", b""):
                 raise invalid(f"X-Fc-Log-Type: None or Tail, not {value.decode('latin-1')!r}")
             with_log = value == b"Tail"
-        elif name == b"x-fc-invocation-type":
-            if value not in (b"Sync", b""):
-                raise invalid(
-                    f"X-Fc-Invocation-Type: Sync or Async, not {value.decode('latin-1')!r}"
-                )
+        elif name == b"x-fc-invocation-type" and value not in (b"Sync", b""):
+            raise invalid(f"X-Fc-Invocation-Type: Sync or Async, not {value.decode('latin-1')!r}")
     return with_log
 
 

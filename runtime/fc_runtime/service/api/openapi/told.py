@@ -89,7 +89,15 @@ _FILTERS: Final = (  # FC3's
 _PAGE: Final = ("limit", "nextToken", "startKey", "prefix")
 _QUALIFIED: Final = ("qualifier",)
 _TASKS: Final = (
-    *("limit", "nextToken", "prefix", "invocationIdPrefix", "qualifier", "status", "includePayload"),
+    *(
+        "limit",
+        "nextToken",
+        "prefix",
+        "invocationIdPrefix",
+        "qualifier",
+        "status",
+        "includePayload",
+    ),
     *("sortOrderByTime", "startedTimeBegin", "startedTimeEnd"),
 )
 _NO_QUEUE: Final = frozenset({501, 503})  # nothing runs functions; its store cannot be used
