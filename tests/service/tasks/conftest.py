@@ -8,7 +8,7 @@ import pytest
 from support.asynchronous import KEY, Runs
 from support.daemon import forget_connections
 from support.official import Fc2, Fc3, Open
-from support.serving import Served
+from support.serving import LONG_S, Served
 from support.stage import Gate
 
 
@@ -59,11 +59,11 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     gate.close()
 
 
-@pytest.fixture(scope="module")
-def unsigned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """Of a daemon that everybody may call, the same for all tests of a module."""
+@pytest.fixture
+def unsigned(home: Path) -> Iterator[httpx.Client]:
+    """Of a daemon that everybody may call, for what no client would send."""
     with (
-        Served(tmp_path_factory.mktemp("home"), "--no-auth") as served,
-        httpx.Client(base_url=served.url, timeout=60) as client,
+        Served(home, "--no-auth") as served,
+        httpx.Client(base_url=served.url, timeout=LONG_S) as client,
     ):
         yield client

@@ -55,7 +55,6 @@ class Attempting:
                     deployment.key,
                     attempt.event,
                     request_id=attempt.request_id,
-                    retry_count=attempt.retry_count,
                     http=request_in(attempt.meta),
                     check=False,
                 )
