@@ -15,6 +15,7 @@ from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.errors import ApiError
 from fc_runtime.service.queue import names_in
 from fc_runtime.tasks import Attempt
+from fc_runtime.tasks.running import run_once
 
 MOVES: Final = 3  # how often a function may be taken away under a call that has found it
 # A function that is switched off, or to have no instances, may be allowed again: it is waited for.
@@ -51,12 +52,13 @@ class Attempting:
             if deployment.load_error is not None:
                 return _load_failure(deployment, attempt)
             try:
-                result = await self._runtime.invoke(
+                result = await run_once(
+                    self._runtime,
                     deployment.key,
                     attempt.event,
                     request_id=attempt.request_id,
+                    retry_count=attempt.retry_count,
                     http=request_in(attempt.meta),
-                    check=False,
                 )
             except FunctionNotFoundError:
                 continue  # deleted or replaced after it was found: what is there now decides
