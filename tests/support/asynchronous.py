@@ -41,9 +41,14 @@ class Runs:
         path.touch()
 
     @property
+    def source(self) -> str:
+        """Of the handler."""
+        return _CODE.format(path=str(self.path))
+
+    @property
     def code(self) -> bytes:
-        """A zip with the handler."""
-        return zipped(index=_CODE.format(path=str(self.path)))
+        """A zip with it."""
+        return zipped(index=self.source)
 
     def __iter__(self):
         """What it told, in order; a line that is being written is left out."""
