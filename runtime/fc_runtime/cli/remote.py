@@ -64,7 +64,7 @@ class Remote:
         """
         pairs = sorted((name, str(value)) for name, value in (query or {}).items())
         written = urlencode(pairs, quote_via=quote, safe="~")
-        headers = {"Host": self._host, "Accept": "application/json"}
+        headers = {"host": self._host, "accept": "application/json"}
         if self._key is not None:
             headers |= _signed(self._key, method, path, written, self._host)
         try:
@@ -80,7 +80,9 @@ class Remote:
         except ValueError as error:
             raise RemoteError(f"{self._endpoint}: what answers there is no fc-runtime") from error
         if reply.status >= http.client.BAD_REQUEST:
-            raise RefusedByDaemonError(f"{told.get('Code')}: {told.get('Message')}")
+            if "Code" not in told:  # a proxy's, or a server's that is none of ours
+                raise RemoteError(f"{self._endpoint}: what answers there is no fc-runtime")
+            raise RefusedByDaemonError(f"{told['Code']}: {told['Message']}")
         return dict(told)
 
 
