@@ -125,6 +125,36 @@ def test_the_loop_wakes_for_a_change_of_the_account() -> None:
     assert "tick" in asyncio.run(scenario())
 
 
+def test_a_pass_that_fails_is_not_the_last() -> None:
+    """Whatever it was: the next one comes a second later."""
+
+    async def scenario() -> None:
+        asked = 0
+        again = asyncio.Event()
+
+        def timers() -> list[Timer]:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                raise OSError("the disk is full")
+            return []
+
+        async def fire(one: Timer, due: datetime) -> Fired:
+            raise AssertionError("there is none")
+
+        def now() -> datetime:
+            again.set()  # reached by the pass that did not fail
+            return START
+
+        running = asyncio.create_task(Timers(timers, fire, now).run())
+        async with asyncio.timeout(LONGEST_SLEEP.total_seconds() / 2):
+            await again.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
 def test_the_event_is_function_computes() -> None:
     """``triggerTime`` in UTC, the name, the payload as it is, and nothing else."""
     one = timer("CRON_TZ=Asia/Tokyo 0 0 21 * * *")

@@ -74,7 +74,7 @@ class Background:
     async def start(self) -> None:
         """Take over what the last life of this daemon left, and go on. Raises StoreError."""
         await self._engine.start()
-        self._running = asyncio.get_running_loop().create_task(self._run_timers(), name="timers")
+        self._running = asyncio.get_running_loop().create_task(self._timers.run(), name="timers")
 
     def changed(self) -> None:
         """The account has: there may be other timers."""
@@ -91,14 +91,6 @@ class Background:
     def stats(self) -> dict[str, Any]:
         """See `Engine.stats`."""
         return self._engine.stats()
-
-    async def _run_timers(self) -> None:
-        while True:
-            try:
-                await self._timers.run()
-            except Exception:  # noqa: BLE001 (our bug, or a disk that is full: others go on)
-                _log.exception("timers.failed")
-                await asyncio.sleep(1.0)
 
     async def _fire(self, timer: Timer, due: datetime) -> Fired:
         wanted = Wanted(

@@ -17,12 +17,15 @@ from enum import Enum
 from itertools import takewhile
 from typing import Final
 
+import structlog
+
 from fc_runtime.service.timers.timer import Timer
 
 MISSED: Final = timedelta(minutes=5)  # made up for, if not longer ago
 LATE: Final = timedelta(seconds=10)  # a loop that is held up as long is not said to miss anything
 AGAIN: Final = timedelta(seconds=1)  # after which one that could not be fired is tried once more
 LONGEST_SLEEP: Final = timedelta(seconds=60)  # the clock may be set meanwhile
+_log = structlog.get_logger(__name__)
 
 
 class Fired(Enum):
@@ -63,9 +66,13 @@ class Timers:
         """Until cancelled."""
         while True:
             self._changed.clear()
-            sleep_s = (await self.once()).total_seconds()
             try:
-                async with asyncio.timeout(sleep_s):
+                sleep = await self.once()
+            except Exception:  # noqa: BLE001 (our bug, or a disk that is full: the next may do better)
+                _log.exception("timers.failed")
+                sleep = AGAIN
+            try:
+                async with asyncio.timeout(sleep.total_seconds()):
                     await self._changed.wait()
             except TimeoutError:
                 continue
