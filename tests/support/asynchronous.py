@@ -6,7 +6,7 @@ from typing import Any
 
 from alibabacloud_fc20230330 import models as fc3_models
 from darabonba.runtime import RuntimeOptions
-from support.daemon import zipped
+from support.accounts import zipped
 from support.official import Fc3, Key
 from support.serving import LONG_S
 from support.stage import until

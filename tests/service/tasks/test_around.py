@@ -12,8 +12,9 @@ from fc_runtime.service.queue import Queue
 from fc_runtime.tasks import Limits, Store, Submission
 from prometheus_client.parser import text_string_to_metric_families
 from service.tasks.conftest import Fc2, Fc3, Gate  # type: ignore[import-not-found]
+from support.accounts import zipped
 from support.asynchronous import KEY, Runs, ended, invoke_later
-from support.daemon import forget_connections, zipped
+from support.daemon import forget_connections
 from support.serving import Served, refused
 from support.stage import until
 

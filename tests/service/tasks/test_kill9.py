@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 import httpx
+from support.accounts import base64_zip
 from support.asynchronous import Runs
-from support.daemon import base64_zip
 from support.serving import LONG_S, Served
 from support.stage import marked, until
 

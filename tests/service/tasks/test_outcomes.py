@@ -9,8 +9,8 @@ from queue import Queue
 
 from alibabacloud_fc20230330 import models
 from service.tasks.conftest import Fc3  # type: ignore[import-not-found]
+from support.accounts import zipped
 from support.asynchronous import Runs, ended, invoke_later, states, task
-from support.daemon import zipped
 from support.serving import LONG_S, Served
 from support.stage import until
 

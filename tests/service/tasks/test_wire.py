@@ -9,8 +9,8 @@ from alibabacloud_fc20230330 import models
 from alibabacloud_fc_open20210406 import models as open_models
 from alibabacloud_tea_util.models import RuntimeOptions
 from service.tasks.conftest import Fc2, Fc3, Open  # type: ignore[import-not-found]
+from support.accounts import base64_zip
 from support.asynchronous import Runs, ended, invoke_later, task
-from support.daemon import base64_zip
 from support.official import SERVICE, Key
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # aliyun-fc2
