@@ -57,7 +57,7 @@ LIBRARIES = {"msgpack", "psutil", "structlog"}
 CLI_LIBRARIES = {"typer", "rich", "click"}
 SERVICE_LIBRARIES = {  # of the extra `serve`
     *("starlette", "uvicorn", "uvloop", "httptools", "sqlalchemy", "yaml", "watchfiles"),
-    *("prometheus_client", "jwt", "fastcrc"),
+    *("prometheus_client", "jwt", "fastcrc", "cronsim", "durationpy"),
 }
 TASKS_LIBRARIES = {"sqlalchemy", "alembic"}  # of the extra `tasks`
 EXTRA_LIBRARIES = {  # of an extra of its own, and in one file only

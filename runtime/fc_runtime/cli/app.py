@@ -11,6 +11,7 @@ from fc_runtime.cli.exits import MEANINGS, Exit
 from fc_runtime.cli.invoke import invoke
 from fc_runtime.cli.serve import MEANINGS as SERVE_MEANINGS, WHAT_IT_SAYS, serve
 from fc_runtime.cli.sources import KEY_ID, KEY_SECRET, TOKEN
+from fc_runtime.cli.tasks import COMMANDS, MEANINGS as TASKS_MEANINGS
 from fc_runtime.cli.torture import MEANINGS as TORTURE_MEANINGS, TABLE, torture
 
 
@@ -49,7 +50,20 @@ def _app(markup: Literal["rich"] | None) -> typer.Typer:
         epilog=_lines(markup, HOW_IT_IS_FOUND, DOCTOR_MEANINGS),
         context_settings={"max_content_width": 100},
     )(doctor)
+    app.add_typer(_tasks(markup), name="tasks")
     return app
+
+
+def _tasks(markup: Literal["rich"] | None) -> typer.Typer:
+    tasks = typer.Typer(
+        no_args_is_help=True,
+        help="Look at the asynchronous invocations of a daemon, stop them, or run them again.",
+        rich_markup_mode=markup,
+        epilog=_lines(markup, "Requests are signed as the official clients sign.", TASKS_MEANINGS),
+    )
+    for name, command in COMMANDS.items():
+        tasks.command(name)(command)
+    return tasks
 
 
 def _version(asked: bool) -> None:

@@ -28,6 +28,7 @@ class Asked:
     host: str
     port: int
     data_dir: Path | None
+    store: str | None
     account_id: str
     region: str
     access_keys: Path | None

@@ -54,6 +54,7 @@ def serve(
     host: these.Host = None,
     port: these.Port = None,
     data_dir: these.DataDir = None,
+    store: these.Store = None,
     account_id: these.AccountId = None,
     region: these.Region = None,
     access_keys: these.AccessKeys = None,
@@ -79,6 +80,7 @@ def serve(
     that is deployed to through the API.
     """
     log = logs.logger(logs.level_of(log_level, verbose), log_format)
+    os.environ.pop(these.STORE_NAME, None)  # nothing started later inherits a password
     try:
         if custom_runtime:
             _refuse(
@@ -88,6 +90,7 @@ def serve(
                 ("--template", template),
                 ("--watch", watch),
                 ("--data-dir", data_dir),
+                ("--store", store),
                 ("--access-keys", access_keys),
                 ("--local-code", local_code),
                 ("--role-credentials", role_credentials),
@@ -132,6 +135,7 @@ def serve(
                 host=these.HOST if host is None else host,
                 port=these.PORT if port is None else port,
                 data_dir=data_dir,
+                store=store,
                 account_id=account_id or these.ACCOUNT_ID,
                 region=region or these.REGION,
                 access_keys=access_keys,

@@ -17,6 +17,7 @@ HOST: Final = "127.0.0.1"
 PORT: Final = 9000
 ACCOUNT_ID: Final = "123456789012"
 REGION: Final = "local"
+STORE_NAME: Final = "FC_RUNTIME_STORE"  # in the environment
 
 Folder: TypeAlias = Annotated[
     Path | None,
@@ -152,6 +153,18 @@ DataDir: TypeAlias = Annotated[
         show_default=False,
         help="Where the account is kept. By default a project's goes with the daemon, and that of "
         "an empty account is $XDG_DATA_HOME/fc-runtime.",
+        rich_help_panel=_WHERE,
+    ),
+]
+Store: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar=STORE_NAME,
+        show_default="tasks.db, beside the account",
+        help="Where asynchronous invocations are kept: sqlite:////absolute/path.db, or "
+        "postgresql+psycopg://user@host/database, which several daemons may share. A password "
+        "belongs into the variable, or into ~/.pgpass.",
         rich_help_panel=_WHERE,
     ),
 ]

@@ -18,7 +18,7 @@ from fc_runtime.aio import AsyncRuntime
 from fc_runtime.cli import announcing, output, sources
 from fc_runtime.cli.asked import Asked, OneFunction
 from fc_runtime.cli.exits import Exit
-from fc_runtime.errors import InvalidFunctionError
+from fc_runtime.errors import InvalidFunctionError, StoreError as TaskStoreError
 from fc_runtime.function import SANDBOXES, Function
 from fc_runtime.outcome import Result
 from fc_runtime.pool.events import SILENCE, Log
@@ -53,7 +53,7 @@ def serve(asked: Asked, log: Log | None) -> Exit:
         return _fail(Exit.UNAVAILABLE, str(error))
     except BrokenPipeError:
         return Exit.BROKEN_PIPE
-    except (HomeError, StoreError, output.OutputError) as error:
+    except (HomeError, StoreError, TaskStoreError, output.OutputError) as error:
         return _fail(Exit.FILE, str(error))
 
 
@@ -91,6 +91,7 @@ def _serve(asked: Asked, log: Log | None) -> Exit:
             local_code=asked.local_code,
             access_log=asked.access_log,
             heard=_heard if asked.function_log else None,
+            store=asked.store,
         )
         with assembly:
             assembly.account.base_url = listening.url_of(sock, asked.host)

@@ -21,10 +21,12 @@ from fc_runtime.aio import AsyncRuntime
 from fc_runtime.credentials import CredentialsSource
 from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
+from fc_runtime.service.background import Background
 from fc_runtime.service.deployer import Deployer
 from fc_runtime.service.deployment import Deployment
-from fc_runtime.service.errors import ApiError
+from fc_runtime.service.errors import ApiError, not_implemented
 from fc_runtime.service.gateway import paths, replies
+from fc_runtime.service.gateway.asynchronous import Wanted
 from fc_runtime.service.gateway.bodies import Message, Receive, Room, Scope, Send, read
 from fc_runtime.service.gateway.express import Express
 from fc_runtime.service.gateway.invoke import Begin, Invoke, Watcher
@@ -57,6 +59,8 @@ class App:
         watcher: counts (`telemetry.Telemetry`).
         around: what wraps all of it, for an access log or spans.
         heard: see `Invoke`.
+        background: what goes on when nobody waits; made once there is a loop. None for one that
+            refuses what would be asynchronous.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class App:
         watcher: Watcher | None = None,
         around: Callable[[Asgi], Asgi] | None = None,
         heard: Callable[[Deployment, Result], None] | None = None,
+        background: Callable[["App"], Background] | None = None,
     ) -> None:
         self.settings = settings
         self.account = account
@@ -80,6 +85,7 @@ class App:
         self._begin = begin
         self._watcher = watcher
         self._heard = heard
+        self._make_background = background
         self._around = around
         self._routes = routes
         self._before = before
@@ -89,6 +95,7 @@ class App:
         self._routed: Asgi = self._api
         self.lean: Lean | None = None
         self.presence: Presence | None = None
+        self.background: Background | None = None
         self.express: Express | None = None  # for a server that can do without ASGI
         self._room = Room(settings.max_held_bytes)
         self._settling: set[asyncio.Task[None]] = set()
@@ -103,11 +110,14 @@ class App:
         self.presence = Presence(self._room)
         instances = Instances(self.deployer, self.lean)
         self.account.instances, self.account.provisioned = instances.listed, instances.count
+        if self._make_background is not None:
+            self.background = self._make_background(self)
         self._invoke = Invoke(
             self.deployer,
             self.lean,
             self.presence,
             self.settings,
+            accept=self.accept,
             begin=self._begin,
             watcher=self._watcher,
             heard=self._heard,
@@ -117,10 +127,20 @@ class App:
         self._routed = Starlette(routes=list(self._routes(self)))
         self._rest = self._api if self._before is None else self._before(self)(self._api)
         self._answer = self._request if self._around is None else self._around(self._request)
+        if self.background is not None:
+            await self.background.start()
         self.settle()
+
+    async def accept(self, wanted: Wanted) -> str:
+        """See `gateway.asynchronous.Accept`. Raises ApiError 501 too."""
+        if self.background is None:
+            raise not_implemented("nothing is invoked asynchronously here")
+        return await self.background.accept(wanted)
 
     def settle(self) -> None:
         """The account has changed: the runtime follows, in the background."""
+        if self.background is not None:
+            self.background.changed()
         task = asyncio.get_running_loop().create_task(self._settle())
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
@@ -138,6 +158,8 @@ class App:
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self.presence.until_empty()
+        if self.background is not None:
+            await self.background.stop(max(0.0, until - monotonic()))
         for task in list(self._settling):
             task.cancel()
         await asyncio.gather(*self._settling, return_exceptions=True)

@@ -100,6 +100,9 @@ def _put_trigger(account: Account, plan: TriggerPlan) -> None:
         account.delete_trigger(plan.service, plan.function, plan.name)  # a type cannot be changed
         del there[plan.name]
     if plan.name in there:
+        before = account.get_trigger(plan.service, plan.function, plan.name).document
+        if {**before, **plan.document} == {**before, "triggerName": plan.name}:
+            return  # a timer that is written anew would count from now
         account.update_trigger(plan.service, plan.function, plan.name, plan.document)
     else:
         account.create_trigger(plan.service, plan.function, plan.document)

@@ -3,8 +3,11 @@
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+from sqlalchemy.engine import URL
 
 from fc_runtime.aio import AsyncRuntime
 from fc_runtime.outcome import Result
@@ -14,6 +17,7 @@ from fc_runtime.service.api import management_routes
 from fc_runtime.service.app import App, Asgi
 from fc_runtime.service.auth import Authenticator, Pending, Request
 from fc_runtime.service.auth.pages import programs_only
+from fc_runtime.service.background import Background
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.gateway.bodies import Scope
 from fc_runtime.service.home import Home
@@ -21,10 +25,12 @@ from fc_runtime.service.http_front import http_triggers
 from fc_runtime.service.identity import RoleCredentials
 from fc_runtime.service.listening import is_loopback
 from fc_runtime.service.packages import Packages
+from fc_runtime.service.queue import LIMITS, Queue
 from fc_runtime.service.settings import Settings
 from fc_runtime.service.store import Store
 from fc_runtime.service.telemetry import Telemetry, Watched
 from fc_runtime.service.telemetry.tracing import Tracing, tracing_of
+from fc_runtime.tasks import Store as TaskStore
 
 
 class Assembly:
@@ -39,7 +45,9 @@ class Assembly:
         host: what the daemon listens on, as it was said; what it is to be known by without keys.
         local_code: may the API name a folder of this machine as code?
         heard: what a function wrote, of each call that wrote anything or failed.
-    Raises: StoreError.
+        store: where asynchronous invocations are kept, as `tasks.Store` takes it; None for a file
+            in *home*.
+    Raises: StoreError (either), InvalidFunctionError.
     """
 
     def __init__(
@@ -54,18 +62,22 @@ class Assembly:
         local_code: bool,
         access_log: bool,
         heard: Callable[[Deployment, Result], None] | None,
+        store: str | None = None,
     ) -> None:
         self._closing = ExitStack()
-        store = Store(home.database)
-        self._closing.callback(store.close)
+        resources = Store(home.database)
+        self._closing.callback(resources.close)
         self.account = Account(
-            store,
+            resources,
             Packages(home.packages),
             account_id=settings.account_id,
             region=settings.region,
             local_code=local_code,
         )
         self.account.sweep()  # nobody can change anything yet
+        tasks = TaskStore(_in_file(home.tasks) if store is None else store, limits=LIMITS)
+        self._closing.callback(tasks.close)
+        queue = self.account.queue = Queue(tasks)
         self.telemetry = Telemetry(runtime.stats)
         self._tracing: Tracing | None = tracing_of(os.environ)
         if self._tracing is not None:
@@ -83,7 +95,21 @@ class Assembly:
             watcher=self.telemetry,
             around=self._watched(access_log=access_log) if wrapped else None,
             heard=heard,
+            background=lambda app: Background(
+                self.account,
+                queue,
+                app.deployer,
+                runtime,
+                settings,
+                watcher=self.telemetry,
+                heard=heard,
+            ),
         )
+        self.telemetry.watch_tasks(queue.depth, self._task_stats)
+
+    def _task_stats(self) -> dict[str, Any]:
+        background = self.app.background
+        return {} if background is None else background.stats()
 
     @property
     def asgi(self) -> Asgi:
@@ -115,6 +141,12 @@ class Assembly:
         traceback: TracebackType | None,
     ) -> None:
         self._closing.close()
+
+
+def _in_file(path: Path) -> str:
+    """As the URL of a database."""
+    url = URL.create("sqlite", database=str(path))
+    return url.render_as_string(hide_password=False)
 
 
 def _begin(authenticator: Authenticator) -> Callable[[Scope], Pending]:

@@ -3,6 +3,7 @@ The folder that a daemon lives in, and that no other may live in at the same tim
 
     DATA/lock          held for as long as the daemon lives
     DATA/account.db    the account (`store`)
+    DATA/tasks.db      asynchronous invocations (`fc_runtime.tasks`), unless they are kept elsewhere
     DATA/packages/     code (`packages`)
     DATA/access-keys   a key pair of its own making, if it was given none; mode 0600
 """
@@ -57,6 +58,10 @@ class Home:
     @property
     def database(self) -> Path:
         return self.folder / "account.db"
+
+    @property
+    def tasks(self) -> Path:
+        return self.folder / "tasks.db"
 
     @property
     def packages(self) -> Path:

@@ -40,6 +40,7 @@ def http_triggers(
             settings=app.settings,
             telemetry=telemetry,
             authenticator=authenticator,
+            accept=app.accept,
             heard=heard,
             attachment=attachment,
         )

@@ -2,6 +2,7 @@
 
 from fc_runtime.aio import AsyncRuntime
 from fc_runtime.credentials import Credentials
+from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import Result
 from fc_runtime.pool.request import NOTHING
 
@@ -15,6 +16,7 @@ async def run_once(
     retry_count: int,
     timeout_s: float | None = None,
     credentials: Credentials | None = None,
+    http: HttpRequest | None = None,
 ) -> Result:
     """
     As ``runtime.invoke(name, event, request_id=…, check=False)``. Cancelling it ends the instance.
@@ -27,7 +29,7 @@ async def run_once(
         timeout=timeout_s,
         request_id=request_id,
         credentials=credentials,
-        http=None,
+        http=http,
         retry_count=retry_count,
     )
     return await runtime._serve(request)  # noqa: SLF001 (likewise)

@@ -179,16 +179,31 @@ def test_async_config_through_fc3(account: Account, v2023: Fc3Client) -> None:
         v2023.delete_async_invoke_config("echo", fc3.DeleteAsyncInvokeConfigRequest())
 
 
-def test_an_async_config_says_that_nothing_comes_of_it(
-    account: Account, http: httpx.Client
+@pytest.mark.parametrize(
+    ("destination", "noted"),
+    [
+        (None, False),
+        ("acs:fc:cn-hangzhou:1:functions/other", False),
+        ("acs:fc:cn-hangzhou:1:functions/other/prod", False),
+        ("acs:fc:cn-hangzhou:1:services/svc.prod/functions/other", False),
+        ("https://example.com/hook", False),
+        ("acs:mns:cn-hangzhou:1:/queues/q/messages", True),
+        ("acs:eventbridge:cn-hangzhou:1:eventbus/default", True),
+        ("ftp://example.com/", True),
+        ("https://[half", True),
+    ],
+)
+def test_an_async_config_says_which_destination_is_not_told(
+    account: Account, http: httpx.Client, destination: str | None, noted: bool
 ) -> None:
-    """It is stored only, for now."""
+    """Functions and URLs are told; the cloud's own are kept, with a note."""
     fc3_function(account)
+    told = {"destinationConfig": {"onFailure": {"destination": destination}}} if destination else {}
 
-    reply = http.put("/2023-03-30/functions/echo/async-invoke-config", json={})
+    reply = http.put("/2023-03-30/functions/echo/async-invoke-config", json=told)
 
     assert 200 == reply.status_code
-    assert "stored only" in reply.headers["X-Fc-Runtime-Note"]
+    assert noted == ("stored only" in reply.headers.get("X-Fc-Runtime-Note", ""))
 
 
 def test_provision_config_through_fc3(account: Account, v2023: Fc3Client) -> None:

@@ -1,4 +1,4 @@
-"""Triggers: HTTP ones are served, all others are kept and say so (spec 4.C, 7.C, 7.D)."""
+"""Triggers: HTTP ones are served, timers run, all others kept, and say so (spec 4.C, 7.C, 7.D)."""
 
 import json
 
@@ -187,20 +187,66 @@ def test_the_life_of_a_trigger_through_fc3(account: Account, v2023: Fc3Client, u
 
 
 def test_a_trigger_that_nothing_fires_says_so(account: Account, http: httpx.Client) -> None:
-    """Timers and the cloud's own sources are kept as they are, with a note that has the reason."""
+    """The cloud's own sources are kept as they are, with a note that has the reason."""
     fc3_function(account)
     path = "/2023-03-30/functions/echo/triggers"
+
+    for kind in ("oss", "log", "mns_topic", "eventbridge", "cdn_events"):
+        reply = http.post(path, json={"triggerName": kind, "triggerType": kind})
+
+        assert (200, "StoredOnly") == (reply.status_code, reply.json()["status"])
+        assert f"{kind} triggers are stored only" in reply.headers["X-Fc-Runtime-Note"]
+        assert "httpTrigger" not in reply.json()
+
+
+def test_a_timer_is_shown_as_it_was_sent(account: Account, http: httpx.Client) -> None:
+    """It is run, so there is no note."""
+    fc3_function(account)
     body = {"triggerName": "night", "triggerType": "timer", "triggerConfig": json.dumps(NIGHTLY)}
 
-    reply = http.post(path, json=body)
+    reply = http.post("/2023-03-30/functions/echo/triggers", json=body)
 
-    assert (200, "StoredOnly") == (reply.status_code, reply.json()["status"])
-    assert "timer triggers are stored only" in reply.headers["X-Fc-Runtime-Note"]
+    assert (200, "OK") == (reply.status_code, reply.json()["status"])
     assert NIGHTLY == json.loads(reply.json()["triggerConfig"])
+    assert "X-Fc-Runtime-Note" not in reply.headers
     assert "httpTrigger" not in reply.json()
-    for kind in ("oss", "log", "mns_topic", "eventbridge", "cdn_events"):
-        made = http.post(path, json={"triggerName": kind, "triggerType": kind})
-        assert (200, "StoredOnly") == (made.status_code, made.json()["status"])
+
+
+@pytest.mark.parametrize(
+    "expression", ["0 4 8", "0 0 25 1 1 1", "@every soon", "CRON_TZ=Mars 0 0 4 1 1 1"]
+)
+def test_a_timer_that_never_could_fire_is_refused(account: Account, expression: str) -> None:
+    """When it is made and when it is changed; the message has what was given."""
+    fc3_function(account)
+    timer = {"triggerName": "night", "triggerType": "timer", "triggerConfig": NIGHTLY}
+    bad = {"cronExpression": expression}
+
+    with refused("InvalidArgument", expression):
+        account.create_trigger("", "echo", {**timer, "triggerConfig": bad})
+    account.create_trigger("", "echo", timer)
+    with refused("InvalidArgument", expression):
+        account.update_trigger("", "echo", "night", {"triggerConfig": bad})
+
+
+def test_timers_are_those_that_are_switched_on(account: Account) -> None:
+    """Of all functions, with what they are of; one that does not say is on."""
+    fc3_function(account)
+    fc2_function(account, "demo")
+    on = {"cronExpression": "@every 1h", "payload": "tick"}
+    config = {"triggerName": "on", "triggerType": "timer", "triggerConfig": on}
+    off = {"triggerName": "off", "triggerType": "timer", "triggerConfig": {**on, "enable": False}}
+    account.create_trigger("", "echo", config)
+    account.create_trigger("", "echo", off)
+    account.create_trigger("", "echo", WEB)
+    account.create_trigger("demo", "echo", config)
+
+    timers = account.timers()
+
+    assert [("", "echo", "on", "tick"), ("demo", "echo", "on", "tick")] == [
+        (timer.service, timer.function, timer.name, timer.payload) for timer in timers
+    ]
+    account.update_trigger("", "echo", "off", {"triggerConfig": on})
+    assert ["off", "on", "on"] == [timer.name for timer in account.timers()]
 
 
 def test_triggers_are_listed_a_page_at_a_time(account: Account, v2023: Fc3Client) -> None:

@@ -3,7 +3,7 @@ How a function is to be run: asynchronously, how many instances at least, how ma
 
 Kinds, all with the scope "service/function" and the name of a qualifier:
 
-- ``async``: retries, age, destinations. Kept only: nothing is invoked asynchronously yet.
+- ``async``: retries, age, destinations of what nobody waits for.
 - ``provision`` (``target``) and, of FC3, ``scaling`` (``minInstances``): instances kept warm.
 - ``concurrency`` (``reservedConcurrency``), FC3: of the whole function, thus always ``LATEST``;
   ``ondemand`` (``maximumInstanceCount``), FC2: instances at most.
@@ -20,6 +20,7 @@ from fc_runtime.service.account.config_rules import checked
 from fc_runtime.service.account.ledger import Ledger, Page, function_scope
 from fc_runtime.service.account.lookups import LATEST, needed_function
 from fc_runtime.service.errors import ApiError
+from fc_runtime.service.queue import Queue
 from fc_runtime.service.store import Entry, Transaction
 
 # What is answered when there is none: codes that the official tools look for.
@@ -40,6 +41,9 @@ class Configs(Ledger):
 
     instances: Callable[[str, str, str], list[dict[str, Any]]] | None = None
     """Its instances, as the API shows them: ``instanceId, versionId …``; likewise."""
+
+    queue: Queue | None = None
+    """Its asynchronous invocations; likewise."""
 
     def put_config(
         self,

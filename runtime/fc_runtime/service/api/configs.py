@@ -21,10 +21,11 @@ from fc_runtime.service.api.operations import (
     with_etag,
 )
 from fc_runtime.service.api.paging import listed, wanted
+from fc_runtime.service.destinations import destination
 from fc_runtime.service.store import Entry
 
 _NOTES: Final = {
-    "async": "stored only: nothing is invoked asynchronously yet",
+    "destinations": "that destination is stored only: nothing of the cloud is told from here",
     "policies": "scheduled and metric policies are stored only: the target is kept at all times",
 }
 _POLICIES: Final = (
@@ -71,10 +72,18 @@ def _list(kind: str, name: str, call: Call) -> Reply:
 def _answer(call: Call, entry: Entry) -> Reply:
     body = SHOWN[entry.kind](call, entry)
     headers = dict(with_etag(body, entry).headers) if entry.etag else {}
-    note = "policies" if any(entry.document.get(name) for name in _POLICIES) else entry.kind
-    if note in _NOTES:
-        headers[NOTE] = _NOTES[note]
+    if any(entry.document.get(name) for name in _POLICIES):
+        headers[NOTE] = _NOTES["policies"]
+    elif _tells_the_cloud(entry):
+        headers[NOTE] = _NOTES["destinations"]
     return Reply(body, 200, headers)
+
+
+def _tells_the_cloud(entry: Entry) -> bool:
+    """Has it a destination that cannot be reached from here?"""
+    told = (entry.document.get("destinationConfig") or {}).values()
+    texts = [each.get("destination") for each in told if each]
+    return any(text and destination(text) is None for text in texts)
 
 
 def _async(call: Call, entry: Entry) -> dict[str, Any]:

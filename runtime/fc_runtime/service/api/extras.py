@@ -3,7 +3,7 @@
 from typing import Final
 
 from fc_runtime.service.account.addressing import needed_qualifier
-from fc_runtime.service.api import configs, domains, layers, refused, tags, triggers
+from fc_runtime.service.api import configs, domains, layers, refused, tags, tasks, triggers
 from fc_runtime.service.api.addresses import OF_FC3, function_of, of_function
 from fc_runtime.service.api.operations import FC2, FC3, Call, Operation, Reply
 from fc_runtime.service.errors import not_implemented
@@ -52,6 +52,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *configs.OPERATIONS,
     *domains.OPERATIONS,
     *tags.OPERATIONS,
+    *tasks.OPERATIONS,
     *of_function("ListInstances", "GET", "/instances", _instances),
     *(  # the documents have PUT, the official client POST
         Operation(name, verb, f"{OF_FC3}/invoke/{path}", answer, FC3)

@@ -31,12 +31,18 @@ class Wanted:
 
 def wanted(call: Call) -> Wanted:
     """What the query asks for. Raises ApiError 400."""
+    limit = limit_of(call)
+    token = call.query.get("nextToken", "")
+    start = _decoded(token) if token else call.query.get("startKey", "")
+    return Wanted(call.query.get("prefix", ""), start, limit)
+
+
+def limit_of(call: Call) -> int:
+    """How many are to be on a page. Raises ApiError 400."""
     text = call.query.get("limit", "") or str(DEFAULT_LIMIT)
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST):
         raise invalid(f"limit: a whole number from 1 to {MOST}, not '{text[:64]}'")
-    token = call.query.get("nextToken", "")
-    start = _decoded(token) if token else call.query.get("startKey", "")
-    return Wanted(call.query.get("prefix", ""), start, int(text))
+    return int(text)
 
 
 def listed(name: str, page: Page, shown: Callable[[Entry], Mapping[str, Any]]) -> Reply:

@@ -1,5 +1,5 @@
 """
-What needs the cloud, or is not there yet: refused with status 501 and the reason.
+What needs the cloud: refused with status 501 and the reason.
 
 None is accepted and forgotten.
 """
@@ -11,7 +11,6 @@ from fc_runtime.service.api.addresses import OF_FC2, OF_FC3
 from fc_runtime.service.api.operations import FC2, FC3, Call, Operation
 from fc_runtime.service.errors import not_implemented
 
-_LATER: Final = "asynchronous tasks: nothing is invoked asynchronously yet"
 _OSS: Final = "uploads through OSS: send the code as zipFile, at most 100 MB"
 _VPC: Final = "networks of the cloud: functions run on this machine's own network"
 _SESSIONS: Final = "sessions of instances: any instance may serve any request"
@@ -20,18 +19,10 @@ _GROUPS: Final = "resource groups: there is one account, without groups"
 _SOURCES: Final = "event sources of the cloud: nothing of them reaches this machine"
 _GPU: Final = "GPU instances"
 _BOTH: Final = (*FC3, *FC2)
-_TASKS: Final = f"{OF_FC3}/async-tasks"
-_STATEFUL: Final = f"{OF_FC2}/stateful-async-invocations"
 _SESSION: Final = f"{OF_FC3}/sessions/{{session}}"
 
 REFUSED: Final = (  # name, verb, path, API versions, why
     ("GetTempBucketToken", "GET", "/tempBucketToken", _BOTH, _OSS),
-    ("ListAsyncTasks", "GET", _TASKS, FC3, _LATER),
-    ("GetAsyncTask", "GET", f"{_TASKS}/{{task}}", FC3, _LATER),
-    ("StopAsyncTask", "PUT", f"{_TASKS}/{{task}}/stop", FC3, _LATER),
-    ("ListStatefulAsyncInvocations", "GET", _STATEFUL, FC2, _LATER),
-    ("GetStatefulAsyncInvocation", "GET", f"{_STATEFUL}/{{task}}", FC2, _LATER),
-    ("StopStatefulAsyncInvocation", "PUT", f"{_STATEFUL}/{{task}}", FC2, _LATER),
     ("CreateVpcBinding", "POST", f"{OF_FC3}/vpc-bindings", FC3, _VPC),
     ("ListVpcBindings", "GET", f"{OF_FC3}/vpc-bindings", FC3, _VPC),
     ("DeleteVpcBinding", "DELETE", f"{OF_FC3}/vpc-bindings/{{vpc}}", FC3, _VPC),

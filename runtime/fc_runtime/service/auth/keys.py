@@ -88,6 +88,11 @@ class AccessKeys:
             self._look_again(self._file)
         return self._by_id.get(key_id)
 
+    @property
+    def first(self) -> AccessKey | None:
+        """In the order that they were given in; None if there is none."""
+        return next(iter(self._by_id.values()), None)
+
     def __len__(self) -> int:
         return len(self._by_id)
 

@@ -32,7 +32,7 @@ from fc_runtime.service.auth import Admitted, Authenticator, Request, authorize_
 from fc_runtime.service.deployer import Deployer
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.errors import ApiError, not_found
-from fc_runtime.service.gateway import http_cors, http_event, http_wsgi
+from fc_runtime.service.gateway import asynchronous, http_cors, http_event, http_wsgi
 from fc_runtime.service.gateway.bodies import ClientGoneError, Receive, Scope, Send, read
 from fc_runtime.service.gateway.http_answer import (
     Answer,
@@ -52,6 +52,7 @@ from fc_runtime.service.gateway.http_call import (
 from fc_runtime.service.gateway.http_triggers import Holder, Triggers, Wanted, check_method
 from fc_runtime.service.gateway.ids import RequestIds
 from fc_runtime.service.gateway.invoke import wants_log
+from fc_runtime.service.gateway.paths import Asked
 from fc_runtime.service.gateway.presence import Presence
 from fc_runtime.service.gateway.replies import headers_of, load_failure
 from fc_runtime.service.gateway.tail import cancelled
@@ -83,6 +84,7 @@ class HttpGateway:
         authenticator: for triggers that are signed; those with tokens need none of it.
         heard: what a function wrote, of each call that wrote anything or failed.
         attachment: force ``Content-Disposition: attachment``, as FC's default domain does.
+        accept: takes what nobody waits for.
     """
 
     def __init__(
@@ -96,9 +98,11 @@ class HttpGateway:
         settings: Settings,
         telemetry: Telemetry,
         authenticator: Authenticator,
+        accept: asynchronous.Accept,
         heard: Callable[[Deployment, Result], None] | None = None,
         attachment: bool = False,
     ) -> None:
+        self._accept = accept
         self._triggers = Triggers(account)
         self._deployer = deployer
         self._runtime = runtime
@@ -165,8 +169,9 @@ class HttpGateway:
             return http_cors.preflight_answer(rules.methods, rules.cors, scope)
         check_method(wanted.trigger, scope["method"])
         admitted = self._admitted(wanted, scope)
-        tail = wants_log(scope["headers"])
-        most = self._settings.max_body_bytes
+        later = asynchronous.is_asynchronous(scope["headers"])
+        tail = False if later else wants_log(scope["headers"])
+        most = asynchronous.MOST_BYTES if later else self._settings.max_body_bytes
         body = await read(receive, scope["headers"], self._settings, most, self._presence.room)
         if admitted.pending is not None and admitted.pending.body_sha256 is not None:
             admitted.pending.finish(await _sha256(body))
@@ -174,6 +179,8 @@ class HttpGateway:
             scope, wanted.raw_path, *admitted.rewrite(scope["headers"], scope["query_string"])
         )
         work = Work(wanted, call, body, request_id)
+        if later:
+            return await self._later(work, scope)
         with self._presence.of(receive) as visit:
             try:
                 return await self._invoked(work, scope, tail=tail, since=visit.since)
@@ -246,6 +253,19 @@ class HttpGateway:
             raise ApiError(429, "ResourceThrottled", str(error), {"Retry-After": "1"}) from error
         except RuntimeClosedError as error:
             raise ApiError(503, "ServiceUnavailable", "the daemon is shutting down") from error
+
+    async def _later(self, work: Work, scope: Scope) -> Answer:
+        """202, once it is on disk. Raises ApiError."""
+        trigger = work.wanted.trigger
+        asked = Asked(trigger.service, trigger.function, work.wanted.qualifier)
+        http = http_wsgi.request_of(work.call) if trigger.service else None
+        event = work.body if trigger.service else await self._event(work)
+        task_id = await self._accept(
+            asynchronous.wanted(asked, scope["headers"], event, work.request_id, http=http)
+        )
+        answer = Answer(202, [], b"")
+        answer.platform = asynchronous.headers_of(asked, task_id, work.request_id)
+        return answer
 
     async def _event(self, work: Work) -> bytes:
         now = datetime.now(UTC)

@@ -26,8 +26,8 @@ from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
 from fc_runtime.service.deployer import Deployer
 from fc_runtime.service.deployment import Deployment
-from fc_runtime.service.errors import ApiError, invalid, not_found, not_implemented
-from fc_runtime.service.gateway import paths, replies
+from fc_runtime.service.errors import ApiError, invalid, not_found
+from fc_runtime.service.gateway import asynchronous, paths, replies
 from fc_runtime.service.gateway.bodies import ClientGoneError, Receive, Scope, Send, read, too_large
 from fc_runtime.service.gateway.ids import RequestIds
 from fc_runtime.service.gateway.presence import Presence
@@ -39,6 +39,7 @@ FUNCTION: Final = "fc.function"
 BEGUN: Final = "fc.begun"  # in the scope: a `Begun`, of a request that `Express` had to pass on
 MOVES: Final = 3  # how often a function may be taken away under a call that has found it
 HASHED_ON_THE_LOOP: Final = 256 * 1024  # bytes; more are hashed in a thread
+ACCEPTED: Final = 202
 BROKEN: Final = ApiError(500, "InternalServerError", "see the daemon's log")
 _log = structlog.get_logger(__name__)
 
@@ -77,6 +78,7 @@ class Invoke:
         begin: checks who asks, by the head of the request; None lets everybody in.
         watcher: None if nobody counts.
         heard: what a function wrote, of each call that wrote anything or failed.
+        accept: takes what nobody waits for.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Invoke:
         presence: Presence,
         settings: Settings,
         *,
+        accept: asynchronous.Accept,
         begin: Begin | None = None,
         watcher: Watcher | None = None,
         heard: Callable[[Deployment, Result], None] | None = None,
@@ -94,6 +97,7 @@ class Invoke:
         self._lean = lean
         self._presence = presence
         self._settings = settings
+        self._accept = accept
         self._begin = begin
         self._watcher = watcher
         self._heard = heard
@@ -141,7 +145,11 @@ class Invoke:
         try:
             if scope["method"] != "POST":
                 raise paths.method_not_allowed(scope["method"], path)
-            await self._answer(scope, receive, send, begun)
+            if begun.flight is None and asynchronous.is_asynchronous(scope["headers"]):
+                status = ACCEPTED
+                await self._answer_later(scope, receive, send, request_id)
+            else:
+                await self._answer(scope, receive, send, begun)
         except ApiError as error:
             status = error.status
             await replies.send_error(send, error, request_id)
@@ -199,6 +207,23 @@ class Invoke:
             self.told(deployment, result, (time.monotonic() - visit.since) * 1000)
         await replies.send(send, 200, reply, body)
 
+    async def _answer_later(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str
+    ) -> None:
+        if self.draining:
+            raise _closing()
+        asked = paths.asked(scope["path"], scope["query_string"])
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        pending = None if self._begin is None else self._begin(scope)
+        most = asynchronous.MOST_BYTES
+        event = await read(receive, headers, self._settings, most, self._presence.room)
+        if pending is not None and pending.body_sha256 is not None:
+            pending.finish(await _sha256(event))
+        scope[FUNCTION] = asked.function
+        # From here on whether its client stays makes no difference: it has said all it had to.
+        task_id = await self._accept(asynchronous.wanted(asked, headers, event, request_id))
+        await replies.send(send, ACCEPTED, asynchronous.headers_of(asked, task_id, request_id), b"")
+
     async def _invoke(
         self, asked: paths.Asked, event: bytes, begun: Begun
     ) -> tuple[Deployment, Result | None]:
@@ -228,23 +253,18 @@ class Invoke:
 
 
 def wants_log(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Also refuses what is not to be had. Raises ApiError."""
+    """
+    Of a call that is waited for. Raises ApiError for what is not to be had, and also for one that
+    `is_asynchronous`, which whoever has not looked leaves to who does.
+    """
     with_log = False
     for name, value in headers:
         if name == b"x-fc-log-type":
             if value not in (b"None", b"Tail", b""):
                 raise invalid(f"X-Fc-Log-Type: None or Tail, not {value.decode('latin-1')!r}")
             with_log = value == b"Tail"
-        elif name == b"x-fc-invocation-type":
-            if value in (b"Async", b"Task"):
-                raise not_implemented(
-                    "asynchronous invocation is not there yet: leave X-Fc-Invocation-Type away, "
-                    "or say Sync; nothing has been queued"
-                )
-            if value not in (b"Sync", b""):
-                raise invalid(
-                    f"X-Fc-Invocation-Type: Sync or Async, not {value.decode('latin-1')!r}"
-                )
+        elif name == b"x-fc-invocation-type" and value not in (b"Sync", b""):
+            raise invalid(f"X-Fc-Invocation-Type: Sync or Async, not {value.decode('latin-1')!r}")
     return with_log
 
 

@@ -22,6 +22,8 @@ from fc_runtime.outcome import Result
 from fc_runtime.service.telemetry.buckets import Histograms, Tally
 from fc_runtime.service.telemetry.collector import PREFIX, RuntimeCollector
 from fc_runtime.service.telemetry.labels import FunctionLabels
+from fc_runtime.service.telemetry.tasks import TasksCollector
+from fc_runtime.tasks import Depth
 
 BUCKETS_S: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -65,6 +67,12 @@ class Telemetry:
             lambda: float(self.ready)
         )
         self.registry.register(RuntimeCollector(stats, self._labels, self._forget))
+
+    def watch_tasks(
+        self, depth: Callable[[], Depth], stats: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """Also of asynchronous invocations: see `TasksCollector`."""
+        self.registry.register(TasksCollector(depth, stats))
 
     def invoked(self, function: str, result: Result, elapsed_ms: float) -> None:
         """

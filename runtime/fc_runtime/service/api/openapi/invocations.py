@@ -6,12 +6,15 @@ from typing import Any, Final
 from fc_runtime.service.api.addresses import OF_FC2, OF_FC3
 from fc_runtime.service.api.openapi.bodies import TEXT
 from fc_runtime.service.api.operations import FC2, FC3
+from fc_runtime.service.queue import MOST_DELAY_S, TASK_ID
 
 _BYTES: Final[dict[str, Any]] = {"application/octet-stream": {}}
 _ASKED: Final = {  # headers of the request
-    "X-Fc-Invocation-Type": {"enum": ["Sync"], "default": "Sync"},
+    "X-Fc-Invocation-Type": {"enum": ["Sync", "Async"], "default": "Sync"},
     "X-Fc-Log-Type": {"enum": ["None", "Tail"], "default": "None"},
+    "X-Fc-Async-Delay": {"type": "integer", "minimum": 0, "maximum": MOST_DELAY_S},
 }
+_ACCEPTED: Final = {True: "X-Fc-Async-Task-Id", False: "X-Fc-Stateful-Async-Invocation-Id"}
 _ANSWERED: Final = {
     "X-Fc-Request-Id": "",
     "X-Fc-Invocation-Duration": "milliseconds",
@@ -30,7 +33,7 @@ def invocations(
     """The paths; made with what makes the others."""
     return {
         f"{prefix}{below}/invocations": {
-            "post": _operation(prefix, parameters(below), refusals({404, 429, 501, 503}))
+            "post": _operation(prefix, parameters(below), refusals({404, 409, 429, 501, 503}))
         }
         for prefixes, below in ((FC3, OF_FC3), (FC2, OF_FC2))
         for prefix in prefixes
@@ -41,6 +44,8 @@ def _operation(
     prefix: str, parameters: list[dict[str, Any]], refusals: dict[str, Any]
 ) -> dict[str, Any]:
     date = prefix.removeprefix("/")
+    task_id = _ACCEPTED[prefix in FC3]
+    asked = {**_ASKED, task_id: {"type": "string", "pattern": f"^{TASK_ID.pattern}$"}}
     return {
         "operationId": f"InvokeFunction_{date}",
         "tags": [date],
@@ -49,7 +54,7 @@ def _operation(
         "parameters": [
             *parameters,
             {"name": "qualifier", "in": "query", "schema": TEXT},
-            *({"name": name, "in": "header", "schema": of} for name, of in _ASKED.items()),
+            *({"name": name, "in": "header", "schema": of} for name, of in asked.items()),
         ],
         "requestBody": {"required": False, "content": _BYTES},
         "responses": {
@@ -60,6 +65,10 @@ def _operation(
                     for name, says in _ANSWERED.items()
                 },
                 "content": {**_BYTES, "application/json": {}},
+            },
+            "202": {
+                "description": "Accepted, and on disk: X-Fc-Invocation-Type was Async",
+                "headers": {name: {"schema": TEXT} for name in ("X-Fc-Request-Id", task_id)},
             },
             **refusals,
         },

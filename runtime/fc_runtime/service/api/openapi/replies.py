@@ -6,6 +6,7 @@ from typing import Any, Final
 from fc_runtime.service.account.documents import FUNCTION_CHECKS, SERVICE_CHECKS
 from fc_runtime.service.account.domains import PROTOCOLS
 from fc_runtime.service.account.fields import Check, Schema
+from fc_runtime.tasks.states import Status
 
 TEXT: Final[Schema] = {"type": "string"}
 WHOLE: Final[Schema] = {"type": "integer", "minimum": 0}
@@ -83,6 +84,26 @@ _PROVISION: Final = _all(
     scheduledActions=_LIST,
     targetTrackingPolicies=_LIST,
 )
+_TASK: Final[Mapping[str, Schema]] = {
+    **dict.fromkeys(("qualifier", "requestId", "instanceId", "destinationStatus"), TEXT),
+    "status": {"enum": list(Status)},
+    "alreadyRetriedTimes": WHOLE,
+    "events": {
+        "type": "array",
+        "items": _all(
+            {
+                "eventId": WHOLE,
+                "status": {"enum": list(Status)},
+                "timestamp": WHOLE,
+                "eventDetail": TEXT,
+            }
+        ),
+    },
+}
+_TASK_ONCE_KNOWN: Final[Mapping[str, Schema]] = {
+    **dict.fromkeys(("startedTime", "endTime", "durationMs"), WHOLE),
+    "returnPayload": TEXT,
+}
 _TAGGED: Final = _all(
     {"resourceArn": TEXT, "tags": {"type": "object", "additionalProperties": TEXT}}
 )
@@ -141,6 +162,23 @@ REPLIES: Final[Mapping[str, Schema]] = {
     "TriggersWithObjects": _list("triggers", "TriggerWithObject"),
     "AsyncInvokeConfig": _all({"qualifier": TEXT, **_TIMES}, destinationConfig=_OBJECT),
     "AsyncInvokeConfigs": _list("configs", "AsyncInvokeConfig"),
+    "AsyncTask": _all(
+        {**_TASK, **dict.fromkeys(("taskId", "functionArn", "taskErrorMessage"), TEXT)},
+        **_TASK_ONCE_KNOWN,
+        taskPayload=TEXT,
+    ),
+    "AsyncTasks": _list("tasks", "AsyncTask"),
+    "StatefulAsyncInvocation": _all(
+        {
+            **_TASK,
+            **dict.fromkeys(
+                ("invocationId", "serviceName", "functionName", "invocationErrorMessage"), TEXT
+            ),
+        },
+        **_TASK_ONCE_KNOWN,
+        invocationPayload=TEXT,
+    ),
+    "StatefulAsyncInvocations": _list("invocations", "StatefulAsyncInvocation"),
     "ProvisionConfig": _PROVISION,
     "ProvisionConfigs": _list("provisionConfigs", "ProvisionConfig"),
     "ScalingConfig": _all(

@@ -15,6 +15,8 @@ from fc_runtime.service.api.openapi.bodies import TEXT
 from fc_runtime.service.api.operations import FC3, Operation
 from fc_runtime.service.api.paging import MOST
 from fc_runtime.service.api.refused import REFUSED
+from fc_runtime.service.api.tasks import ORDERS
+from fc_runtime.tasks.states import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,12 @@ QUERY: Final[Mapping[str, Schema]] = {
     "Limit": _or_empty({"type": "integer", "minimum": 1, "maximum": MOST}),
     "NextToken": _or_empty({"type": "integer", "minimum": 0, "maximum": 999_999_999}),
     "ResourceType": TEXT,
+    "status": _or_empty({"enum": list(Status)}),
+    "sortOrderByTime": {"enum": list(ORDERS)},
+    "startedTimeBegin": _or_empty({"type": "integer", "minimum": 0, "maximum": 10**15}),
+    "startedTimeEnd": _or_empty({"type": "integer", "minimum": 0, "maximum": 10**15}),
+    "includePayload": _FLAG,
+    "invocationIdPrefix": {"type": "string", "description": "of the ids"},
 }
 LISTS: Final = {"ResourceId", "TagKey", "Tag", "tags"}  # of the query, each the text of a JSON list
 _CHANGED, _GONE, _THERE, _USED = (frozenset({status}) for status in (412, 404, 409, 409))
@@ -80,6 +88,19 @@ _FILTERS: Final = (  # FC3's
 )
 _PAGE: Final = ("limit", "nextToken", "startKey", "prefix")
 _QUALIFIED: Final = ("qualifier",)
+_TASKS: Final = (
+    *(
+        "limit",
+        "nextToken",
+        "prefix",
+        "invocationIdPrefix",
+        "qualifier",
+        "status",
+        "includePayload",
+    ),
+    *("sortOrderByTime", "startedTimeBegin", "startedTimeEnd"),
+)
+_NO_QUEUE: Final = frozenset({501, 503})  # nothing runs functions; its store cannot be used
 
 
 def _configs(name: str, plural: str, body: str, listing: str, **more: Any) -> dict[str, Told]:
@@ -198,6 +219,19 @@ _TOLD: Final[Mapping[str, Told]] = {
     "UntagResource": Told("Nothing", body="TagsToRemove", statuses=_GONE),
     "GetResourceTags": Told("Tagged", query=("resourceArn",), statuses=_GONE),
     "ListTaggedResources": Told("AllTagged"),
+    **{
+        f"{verb}{name}": told
+        for name in ("AsyncTask", "StatefulAsyncInvocation")
+        for verb, told in {
+            "Get": Told(name, query=_QUALIFIED, statuses=_NO_QUEUE),
+            "Stop": Told(query=_QUALIFIED, statuses=_NO_QUEUE),
+            "Retry": Told(query=_QUALIFIED, statuses=_NO_QUEUE),
+        }.items()
+    },
+    "ListAsyncTasks": Told("AsyncTasks", query=_TASKS, statuses=_NO_QUEUE),
+    "ListStatefulAsyncInvocations": Told(
+        "StatefulAsyncInvocations", query=_TASKS, statuses=_NO_QUEUE
+    ),
     "ListInstances": Told("Instances", query=_QUALIFIED, statuses=frozenset({501})),
     "EnableFunctionInvocation": Told("Success"),
     "DisableFunctionInvocation": Told(
