@@ -138,7 +138,7 @@ class AsyncRuntime:
             and credentials is None
             and http is None
         ):
-            lean = self.lean()
+            lean = lean_of(self)
             if lean.takes(name, len(event)):
                 result = await lean.invoke(name, event, core.new_request_id())
                 return result.raise_for_outcome() if check else result
@@ -238,11 +238,6 @@ class AsyncRuntime:
             for task in under_way:
                 task.cancel()
 
-    def lean(self) -> Lean:
-        """For warm calls from the running loop, one for all who ask there."""
-        loop = asyncio.get_running_loop()
-        return self._leans.get(loop) or self._lean_for(loop)
-
     def _lean_for(self, loop: asyncio.AbstractEventLoop) -> Lean:
         for gone in [known for known in self._leans if known.is_closed()]:
             self._leans.pop(gone).close()
@@ -310,6 +305,12 @@ class AsyncRuntime:
 
     def __repr__(self) -> str:
         return repr(self._runtime).replace("Runtime", "AsyncRuntime", 1)
+
+
+def lean_of(runtime: AsyncRuntime) -> Lean:
+    """For warm calls of *runtime* from the running loop: one for all who ask there."""
+    loop = asyncio.get_running_loop()
+    return runtime._leans.get(loop) or runtime._lean_for(loop)  # noqa: SLF001 (its own)
 
 
 async def _start(pool: Pool) -> Instance:

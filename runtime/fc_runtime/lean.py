@@ -43,7 +43,7 @@ PLAIN_TIMEOUT_NS: Final = 100_000_000  # below, a beat would be too coarse for t
 
 class Lean:
     """
-    Warm calls from the loop that is running now. `AsyncRuntime.lean` makes one for each loop.
+    Warm calls from the loop that is running now. `aio.lean_of` has one for each.
 
     Args:
         serve: the general way: ``serve(request, *, grant=None, serving=None)``.

@@ -17,7 +17,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from fc_runtime.aio import AsyncRuntime
+from fc_runtime.aio import AsyncRuntime, lean_of
 from fc_runtime.credentials import CredentialsSource
 from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
@@ -106,7 +106,7 @@ class App:
 
     async def start(self) -> None:
         """On the loop that will serve. What is to be kept warm is started in the background."""
-        self.lean = self.runtime.lean()
+        self.lean = lean_of(self.runtime)
         self.presence = Presence(self._room)
         instances = Instances(self.deployer, self.lean)
         self.account.instances, self.account.provisioned = instances.listed, instances.count

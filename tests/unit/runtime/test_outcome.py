@@ -9,7 +9,13 @@ from typing import Any, get_args
 
 import pytest
 from fc_runtime import errors
-from fc_runtime.errors import FcRuntimeError, InvalidFunctionError, InvocationError, RefusedError
+from fc_runtime.errors import (
+    FcRuntimeError,
+    InvalidFunctionError,
+    InvocationError,
+    RefusedError,
+    TaskEndedError,
+)
 from fc_runtime.outcome import (
     Crashed,
     InitializationFailed,
@@ -283,6 +289,10 @@ def test_codes_are_stable() -> None:
         "CrashedError": "fc.invocation.crashed",
         "ResponseError": "fc.invocation.response",
         "InternalError": "fc.internal",
+        "TaskExistsError": "fc.refused.task_exists",
+        "TaskNotFoundError": "fc.refused.task_not_found",
+        "TaskEndedError": "fc.task_ended",
+        "StoreError": "fc.store",
     } == {kind.__name__: kind.code for kind in all_errors()}
 
 
@@ -310,6 +320,8 @@ def test_errors_survive_a_pickle(kind: type[FcRuntimeError]) -> None:
     """Class, message and code, for every error that can be raised."""
     if issubclass(kind, InvocationError):
         error: FcRuntimeError = kind("why", result_of(Returned()))
+    elif issubclass(kind, TaskEndedError):
+        error = kind("why", "Stopped")
     else:
         error = kind("why")
     again = pickle.loads(pickle.dumps(error))
