@@ -26,14 +26,13 @@ from typing import Any, Final, Never
 from fc_worker import capture, failures, messages as m, respond, tree, wire, wsgi
 from fc_worker.awake import Ear
 from fc_worker.context import Context, ContextFactory
-from fc_worker.lane import Window
 from fc_worker.learn import Imports
 from fc_worker.load import Loader, LoadError
-from fc_worker.passing import READ_BYTES, Passage
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
 from fc_worker.sandbox import FAILED_EXIT_CODE, SandboxError, has_pid_namespace
 from fc_worker.wire import Frame, Kind
 
+READ_BYTES: Final = 64 * 1024
 # Below this no process can have been started (a bare vfork and exec takes three times as long), and
 # what Python code changed is known from `Deeds`: there is nothing to look for.
 QUICK_NS: Final = 100_000
@@ -58,7 +57,6 @@ class Worker:
         config: m.WorkerConfig,
         request_fd: int,
         response_fd: int,
-        window: Window,
         refusal: SandboxError | None = None,
     ) -> None:
         """*refusal*: why the sandbox could not be entered; then no code of the function's runs."""
@@ -70,7 +68,6 @@ class Worker:
         self._in = request_fd
         self._ear = Ear(request_fd)
         self._out = response_fd
-        self._passage = Passage(window, request_fd, self._write)
         self._original = True
         os.register_at_fork(after_in_child=self._forked)
         self._cpus = os.sched_getaffinity(0)
@@ -88,11 +85,10 @@ class Worker:
         self._most = config.max_response_bytes
 
     def run(self) -> Never:
-        read, fd, feed = os.read, self._in, self._passage.feed
+        decoder = wire.Decoder(max_body_bytes=2**32 - 1)  # the supervisor is trusted
+        read, fd = os.read, self._in
         while data := read(fd, READ_BYTES):
-            for frame in feed(data):
-                if frame.aside:
-                    frame = self._passage.whole(frame)  # noqa: PLW2901 (the same one)
+            for frame in decoder.feed(data):
                 if frame.kind == _INVOKE:
                     self._invoke(frame)
                 elif frame.kind == _INITIALIZE:
@@ -188,7 +184,7 @@ class Worker:
             # Too short to have waited for anything: its time is its CPU time, to the few µs.
             run_us = run_ns // 1000
             self._told_us += run_us
-        if quick and len(answer) == 1 and len(body) < wire.ASIDE_BYTES:  # only the status
+        if quick and len(answer) == 1 and len(body) < READ_BYTES:  # nothing but the status
             self._write(wire.encode_plain(frame.invocation, body, run_us))
         else:
             if quick:
@@ -284,13 +280,12 @@ class Worker:
 
     def _forked(self) -> None:
         """
-        In a copy of this process, made by the handler: pipes and window are not the copy's. In a
-        copy of a copy they are closed, and the numbers are somebody else's.
+        In a copy of this process, made by the handler: the pipes are not the copy's. In a copy of
+        a copy they are closed, and the numbers are somebody else's.
         """
         if not self._original:
             return
         self._original = False
-        self._passage.close()
         for fd in (self._in, self._out):
             with suppress(OSError):  # the handler may have closed it before
                 os.close(fd)
@@ -363,10 +358,12 @@ class Worker:
         os._exit(FAILED_EXIT_CODE)
 
     def _send(self, kind: int, invocation: int, headers: dict[str, Any], body: bytes) -> None:
-        if kind == _RESULT and len(body) >= wire.ASIDE_BYTES:
-            self._passage.send_result(invocation, headers, body)
+        head = wire.encode(kind, invocation, headers, len(body))
+        if len(body) < READ_BYTES:
+            self._write(head + body)
         else:
-            self._write(wire.encode(kind, invocation, headers, len(body)) + body)
+            self._write(head)
+            self._write(body)
 
     def _write(self, data: bytes) -> None:
         done = os.write(self._out, data)

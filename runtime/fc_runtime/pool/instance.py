@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fc_worker import messages as m
-from fc_worker.lane import Window, make_window_file
 from fc_worker.wire import Decoder, Frame
 
 from fc_runtime.dispatch.channel import Channel
@@ -71,7 +70,6 @@ class Instance:
         "state",
         "stop_reason",
         "took_us",
-        "window",
         "zygote",
     )
 
@@ -86,7 +84,7 @@ class Instance:
         self.took_us = QUICK_US  # by the last call's handler, if that was a plain one
         self.peak_bytes = 0
         self.may_write_late = False
-        self.stop_reason = self.scratch = ""
+        self.stop_reason = ""
         self.doomed_ns = 0  # the deadline that it did not meet
         self.exit: Exit | None = None
         self.exited = threading.Event()
@@ -97,6 +95,7 @@ class Instance:
         self.log_fd = self.stack_fd = self.init_pidfd = -1
         self.init_pid: int | None = None  # process 1 of its pid namespace, if it has one
         holding = pool.core.holding
+        self.scratch = ""
         self.cell = holding.isolation.cell(number, pool.limits)
         opened: list[int] = []
         try:
@@ -105,21 +104,20 @@ class Instance:
             opened += os.pipe2(os.O_CLOEXEC)
             opened += os.pipe2(os.O_CLOEXEC)
             opened += os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            opened += [_log_memory(), make_window_file()]
-            self.window = Window(opened[-1])
+            opened.append(_log_memory())
         except (OSError, OverloadedError):
             for fd in opened:
                 os.close(fd)
             self._leave()
             raise
-        request_out, request_in, response_out, response_in, self.stack_fd, stack_in = opened[:6]
-        self.log_fd, window = opened[6:]
+        request_out, request_in, response_out, response_in, self.stack_fd, stack_in, log = opened
+        self.log_fd = log
         os.set_blocking(request_in, False)
         os.set_blocking(response_out, False)
         self.channel = Channel(request_in, response_out)
-        theirs = (request_out, response_in, stack_in, window)
+        theirs = (request_out, response_in, stack_in)
         try:
-            zygote.spawn(self, (request_out, response_in, self.log_fd, stack_in, window))
+            zygote.spawn(self, (request_out, response_in, log, stack_in))
         except OSError:
             self.close()
             self._leave()
@@ -165,7 +163,6 @@ class Instance:
 
     def close(self) -> None:
         self.channel.close()
-        self.window.close()
         mine = (self.log_fd, self.stack_fd, self.init_pidfd)
         self.log_fd = self.stack_fd = (
             self.init_pidfd
