@@ -241,7 +241,7 @@ class AsyncRuntime:
     def _lean_for(self, loop: asyncio.AbstractEventLoop) -> Lean:
         for gone in [known for known in self._leans if known.is_closed()]:
             self._leans.pop(gone).close()
-        lean = self._leans[loop] = Lean(self._core, self._serve)
+        lean = self._leans[loop] = Lean(self._core, self.invoke, self._serve)
         return lean
 
     async def invoke_async(

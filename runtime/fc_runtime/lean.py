@@ -46,11 +46,18 @@ class Lean:
     Warm calls from the loop that is running now. `aio.lean_of` has one for each.
 
     Args:
-        serve: the general way: ``serve(request, *, grant=None, serving=None)``.
+        invoke: the general way, as `AsyncRuntime.invoke`.
+        serve: the same, further on: ``serve(request, *, grant=None, serving=None)``.
     """
 
-    def __init__(self, core: Core, serve: Callable[..., Awaitable[Result]]) -> None:
+    def __init__(
+        self,
+        core: Core,
+        invoke: Callable[..., Awaitable[Result]],
+        serve: Callable[..., Awaitable[Result]],
+    ) -> None:
         self._core = core
+        self._invoke = invoke
         self._serve = serve
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
@@ -64,11 +71,13 @@ class Lean:
 
     async def invoke(self, name: str, event: bytes, request_id: str) -> Result:
         """
-        The result of a call that `takes` is right about, whatever the outcome.
+        The result, whatever the outcome; of a call that `takes` is wrong about, by the general way.
 
         Args:
             request_id: visible ASCII; as many different lengths of them as there are kinds.
         """
+        if not self.takes(name, len(event)):
+            return await self._invoke(name, event, request_id=request_id, check=False)
         landed: asyncio.Future[None] = self._loop.create_future()
 
         def done(_flight: Flight) -> None:

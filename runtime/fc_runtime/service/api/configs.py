@@ -81,8 +81,8 @@ def _answer(call: Call, entry: Entry) -> Reply:
 
 def _tells_the_cloud(entry: Entry) -> bool:
     """Has it a destination that cannot be reached from here?"""
-    told = (entry.document.get("destinationConfig") or {}).values()
-    texts = [each.get("destination") for each in told if each]
+    told = entry.document.get("destinationConfig") or {}
+    texts = [(told.get(event) or {}).get("destination") for event in ("onSuccess", "onFailure")]
     return any(text and destination(text) is None for text in texts)
 
 
