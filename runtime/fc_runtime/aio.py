@@ -173,7 +173,8 @@ class AsyncRuntime:
         the pool has given them already, or from where a call of theirs has left off.
         """
         core = self._core
-        for _ in range(STARTS):
+        tries = STARTS
+        while tries:
             if serving is None:
                 if grant is None:
                     grant = request.pool.lease(TaskWaiter)
@@ -199,6 +200,7 @@ class AsyncRuntime:
             except Declined as declined:
                 request.last_refusal = str(declined)
                 serving = grant = None
+                tries -= request.pool.roster.end is None  # replaced under the start: no fault
         raise OverloadedError(
             f"{request.pool.name}: no instance would take it: {request.last_refusal}"
         )

@@ -256,7 +256,8 @@ class Runtime:
         warm path has left off.
         """
         core = self._core
-        for _ in range(STARTS):
+        tries = STARTS
+        while tries:
             if serving is None:
                 if grant is None:
                     grant = _wait(request.pool)
@@ -280,6 +281,7 @@ class Runtime:
             except Declined as declined:
                 request.last_refusal = str(declined)
                 serving = grant = None
+                tries -= request.pool.roster.end is None  # replaced under the start: no fault
             except BaseException:  # Ctrl-C once more
                 serving.abandon()
                 raise
