@@ -209,8 +209,8 @@ class Lean:
         channel = instance.channel
         pool = flight.pool
         tap = flight.tap = self._taps.get(instance) or self._tapped(instance)
-        if self.in_flight == 1 and core.placer.enabled:
-            flight.placement = core.placer.borrow(channel.pid or 0)
+        if self.in_flight == 1 and core.placer.enabled and channel.pid is not None:
+            flight.placement = core.placer.borrow(channel.pid)
             flight.flags = 0 if flight.placement is None else wire.LIFT_AFFINITY
         flight.invocation = core.next_invocation()
         packed = self._packed.get((pool, len(flight.request_id))) or self._pack(flight)

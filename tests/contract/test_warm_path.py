@@ -152,12 +152,13 @@ def test_an_interrupt_in_the_warm_path_ends_the_instance_and_frees_the_place(
         assert sum(runtime._core.placer._in_flight) == 0
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is no other CPU to be awake on")
 def test_calls_that_follow_each_other_are_made_awake(
     handlers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has its own answer and its own log, and nothing that was borrowed stays so."""
+    cpus = os.sched_getaffinity(0)
     with Runtime() as runtime:
+        runtime._core.placer.enabled = True  # with one CPU too
         runtime.register("warm", code=handlers / "warm", timeout=10.0, max_instances=1)
         runtime.register("echo", code=handlers / "served", handler="index.echo", max_instances=1)
         borrowed: list[Placement | None] = []
@@ -175,3 +176,30 @@ def test_calls_that_follow_each_other_are_made_awake(
 
         assert any(one is not None and one.awake for one in borrowed)
         assert 0 == runtime._core.placer._awake
+    assert cpus == os.sched_getaffinity(0)
+
+
+def test_whose_pid_is_not_known_yet_is_not_placed(
+    handlers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the kernel nobody's pid is the caller's own: it must not be the one who is moved."""
+    asked: list[int] = []
+
+    def borrow(_placer: Placer, pid: int, **_: bool) -> None:
+        asked.append(pid)
+
+    monkeypatch.setattr(Placer, "borrow", borrow)
+    with Runtime() as runtime:
+        runtime._core.placer.enabled = True
+        runtime.register("warm", code=handlers / "warm", max_instances=1)
+        runtime.invoke("warm", b"nothing")
+        (instance,) = runtime._core.pool("warm").roster.live_instances()
+        pid, instance.channel.pid = instance.channel.pid, None
+        try:
+            assert "ü" == runtime.invoke("warm", b"as_text").text
+            assert [] == asked
+        finally:
+            instance.channel.pid = pid
+        runtime.invoke("warm", b"as_text")
+
+        assert [pid] == asked

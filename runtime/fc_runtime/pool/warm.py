@@ -63,9 +63,10 @@ def try_warm(
     placer = core.placer
     placement = None
     try:
-        if placer.enabled:
+        pid = instance.channel.pid
+        if placer.enabled and pid is not None:  # its zygote may not have told yet
             placement = placer.borrow(
-                instance.channel.pid or 0,
+                pid,
                 brisk=instance.took_us < QUICK_US
                 and pool.roster.serving == 1
                 and time.monotonic_ns() - instance.idle_since_ns < BRISK_NS,
