@@ -45,9 +45,7 @@ class Lean:
     """
     Warm calls from the loop that is running now. `aio.lean_of` has one for each.
 
-    Args:
-        invoke: the general way, as `AsyncRuntime.invoke`.
-        serve: the same, further on: ``serve(request, *, grant=None, serving=None)``.
+    Args: the general way, as `AsyncRuntime.invoke`, and as its ``_serve``, which is further on.
     """
 
     def __init__(
