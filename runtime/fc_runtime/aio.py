@@ -243,7 +243,8 @@ class AsyncRuntime:
     def _lean_for(self, loop: asyncio.AbstractEventLoop) -> Lean:
         for gone in [known for known in self._leans if known.is_closed()]:
             self._leans.pop(gone).close()
-        lean = self._leans[loop] = Lean(self._core, self.invoke, self._serve)
+        face = self._of(self._core)  # the loop, which holds it, must not keep us alive
+        lean = self._leans[loop] = Lean(self._core, face.invoke, face._serve)  # noqa: SLF001 (a face)
         return lean
 
     async def invoke_async(

@@ -350,6 +350,26 @@ def test_a_dropped_runtime_ends_its_processes(gated: Function, how: str) -> None
     until(lambda: open_descriptors() <= descriptors, PROMPT_S)
 
 
+def test_one_that_is_dropped_in_a_loop_that_goes_on(gated: Function) -> None:
+    """What the loop still listens to does not keep it alive."""
+    descriptors = open_descriptors()
+
+    async def drop() -> None:
+        runtime = AsyncRuntime()
+        await runtime.register(gated)
+        for _ in range(3):
+            assert (await runtime.invoke("gated", b"{}")).ok
+        gone = weakref.ref(runtime._runtime)
+        del runtime
+        gc.collect()
+        assert gone() is None
+        await until_in_loop(alone)
+
+    asyncio.run(drop())
+    gc.collect()
+    until(lambda: open_descriptors() <= descriptors, PROMPT_S)
+
+
 def test_a_dropped_runtime_that_did_nothing(handlers: Path) -> None:
     """Its descriptors are closed at once, in the thread that drops it."""
     before = open_descriptors()
