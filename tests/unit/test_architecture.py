@@ -52,7 +52,7 @@ LONGER = {  # up to so many lines, and why they are not two files
     "pool/serving.py": (370, "one invocation from lease to release, for both faces"),
     "zygote.py": (370, "a single-threaded program, whose order of steps is its correctness"),
 }
-SHARED = {"wire", "messages", "tree"}  # of fc_worker, for both sides
+SHARED = {"lane", "messages", "tree", "wire"}
 LIBRARIES = {"msgpack", "psutil", "structlog"}
 CLI_LIBRARIES = {"typer", "rich", "click"}
 SERVICE_LIBRARIES = {  # of the extra `serve`
@@ -163,7 +163,7 @@ def test_the_worker_stands_alone(path: Path) -> None:
 
 @each_runtime_file
 def test_the_runtime_sees_little_of_the_worker(path: Path) -> None:
-    """Only what both sides share: the wire, the messages, the process trees."""
+    """Only what both sides share: the wire, the lane, the messages, the process trees."""
     seen = {name.split(".")[1] for name, _ in imports(path) if name.startswith("fc_worker.")}
 
     assert seen <= SHARED

@@ -19,10 +19,11 @@ import msgpack
 
 from fc_worker import capture, messages as m, sandbox, serve
 from fc_worker.kernel import become_subreaper
+from fc_worker.lane import Window
 from fc_worker.load import prepare_sys_path
 from fc_worker.rooms import Stage
 
-DESCRIPTORS: Final = 4  # request in, response out, log, stacks
+DESCRIPTORS: Final = 5  # request in, response out, log, stacks, window
 EXEC_BOOT: Final = "from fc_worker.birth import exec_main; exec_main()"
 MOST_WORDS: Final = 4096  # about a birth, or why there was none
 
@@ -56,7 +57,7 @@ def work(
     preload: Sequence[str] = (),
 ) -> Never:
     """Turn this fresh process, in which all is prepared, into a worker."""
-    request_fd, response_fd, log_fd, stack_fd = descriptors
+    request_fd, response_fd, log_fd, stack_fd, window_fd = descriptors
     refusal: sandbox.SandboxError | None = None
     try:
         sandbox.enter(config.plan, stage)
@@ -72,12 +73,14 @@ def work(
     os.dup2(log_fd, 1)
     os.dup2(log_fd, 2)
     os.close(log_fd)
+    window = Window(window_fd)
+    os.close(window_fd)
     for name in preload if not refusal else ():
         with suppress(Exception, SystemExit):  # the handler's own import tells what is wrong
             importlib.import_module(name)
     _reseed()
     serve.watch_deadlines(stack_fd)
-    serve.Worker(config, request_fd, response_fd, refusal).run()
+    serve.Worker(config, request_fd, response_fd, window, refusal).run()
 
 
 def _reseed() -> None:

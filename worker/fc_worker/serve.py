@@ -26,6 +26,7 @@ from typing import Any, Final, Never
 from fc_worker import capture, failures, messages as m, respond, tree, wire, wsgi
 from fc_worker.awake import Ear
 from fc_worker.context import Context, ContextFactory
+from fc_worker.lane import Window
 from fc_worker.learn import Imports
 from fc_worker.load import Loader, LoadError
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
@@ -57,6 +58,7 @@ class Worker:
         config: m.WorkerConfig,
         request_fd: int,
         response_fd: int,
+        window: Window,
         refusal: SandboxError | None = None,
     ) -> None:
         """*refusal*: why the sandbox could not be entered; then no code of the function's runs."""
@@ -68,6 +70,8 @@ class Worker:
         self._in = request_fd
         self._ear = Ear(request_fd)
         self._out = response_fd
+        self._window = window  # for large bodies, both ways
+        self._decoder = wire.Decoder(max_body_bytes=2**32 - 1)  # the supervisor is trusted
         self._original = True
         os.register_at_fork(after_in_child=self._forked)
         self._cpus = os.sched_getaffinity(0)
@@ -85,10 +89,11 @@ class Worker:
         self._most = config.max_response_bytes
 
     def run(self) -> Never:
-        decoder = wire.Decoder(max_body_bytes=2**32 - 1)  # the supervisor is trusted
-        read, fd = os.read, self._in
+        read, fd, feed = os.read, self._in, self._decoder.feed
         while data := read(fd, READ_BYTES):
-            for frame in decoder.feed(data):
+            for frame in feed(data):
+                if frame.aside:
+                    frame = self._with_body(frame)  # noqa: PLW2901 (the same, and whole)
                 if frame.kind == _INVOKE:
                     self._invoke(frame)
                 elif frame.kind == _INITIALIZE:
@@ -184,7 +189,7 @@ class Worker:
             # Too short to have waited for anything: its time is its CPU time, to the few µs.
             run_us = run_ns // 1000
             self._told_us += run_us
-        if quick and len(answer) == 1 and len(body) < READ_BYTES:  # nothing but the status
+        if quick and len(answer) == 1 and len(body) < wire.ASIDE_BYTES:  # only the status
             self._write(wire.encode_plain(frame.invocation, body, run_us))
         else:
             if quick:
@@ -280,12 +285,13 @@ class Worker:
 
     def _forked(self) -> None:
         """
-        In a copy of this process, made by the handler: the pipes are not the copy's. In a copy of
-        a copy they are closed, and the numbers are somebody else's.
+        In a copy of this process, made by the handler: pipes and window are not the copy's. In a
+        copy of a copy they are closed, and the numbers are somebody else's.
         """
         if not self._original:
             return
         self._original = False
+        self._window.close()
         for fd in (self._in, self._out):
             with suppress(OSError):  # the handler may have closed it before
                 os.close(fd)
@@ -358,12 +364,35 @@ class Worker:
         os._exit(FAILED_EXIT_CODE)
 
     def _send(self, kind: int, invocation: int, headers: dict[str, Any], body: bytes) -> None:
-        head = wire.encode(kind, invocation, headers, len(body))
-        if len(body) < READ_BYTES:
-            self._write(head + body)
-        else:
-            self._write(head)
-            self._write(body)
+        if len(body) < wire.ASIDE_BYTES or kind != _RESULT:
+            self._write(wire.encode(kind, invocation, headers, len(body)) + body)
+            return
+        sender = self._window.send_result(body)
+        self._write(wire.encode(kind, invocation, headers, len(body), wire.ASIDE))
+        while sender.left:
+            self._wait_for(Kind.TOOK)
+            sender.lay()
+            self._write(wire.encode_signal(Kind.PIECE, invocation))
+
+    def _with_body(self, frame: Frame) -> Frame:
+        """*frame* with its large body, out of the window."""
+        receiver = self._window.receive_event(frame.aside)
+        while receiver.left:
+            self._write(wire.encode_signal(Kind.TOOK, frame.invocation))
+            self._wait_for(Kind.PIECE)
+            receiver.take()
+        return frame._replace(body=receiver.body(), aside=0)
+
+    def _wait_for(self, kind: Kind) -> None:
+        """The one thing that the supervisor has to say now."""
+        frames: list[Frame] = []
+        while not frames:
+            data = os.read(self._in, READ_BYTES)
+            if not data:
+                os._exit(0)
+            frames = self._decoder.feed(data)
+        if [kind] != [frame.kind for frame in frames]:
+            raise wire.WireError(f"{frames[0].kind} instead of {kind}")
 
     def _write(self, data: bytes) -> None:
         done = os.write(self._out, data)

@@ -8,7 +8,8 @@ The frame: how bytes are cut on the two pipes of an instance.
     version     u8    `VERSION`
     flags       u16   bits, see below
     headers           msgpack map with short str keys (`messages`)
-    body              raw bytes, never inside the map: no copy through the packer
+    body              raw bytes, never inside the map: no copy through the packer; from
+                      `ASIDE_BYTES` on not here at all, but in memory beside the pipe (`lane`)
 
 No I/O and no clock here. Sizes are refused on the prefix, before anything is held: what comes
 from a worker is hostile input. The only error is `WireError`.
@@ -33,6 +34,10 @@ PLAIN: Final = 1  # in a RESULT without headers: it returned; the other bits are
 # In an INVOKE:
 LIFT_AFFINITY: Final = 1  # the caller borrowed the worker's CPU mask; put it back first
 STAY_AWAKE: Final = 2  # the next event is likely to come at once: look for it a moment, then sleep
+# In every frame with headers:
+ASIDE: Final = 4  # the body does not follow, it stands in the instance's window
+
+ASIDE_BYTES: Final = 64 * 1024  # from here on bodies do (docs/adr/0015)
 
 
 class Kind(IntEnum):
@@ -43,6 +48,8 @@ class Kind(IntEnum):
     CHUNK = 5  # kept for streamed results
     HTTP = 6  # to the worker: an HTTP request, for a handler that speaks WSGI
     HOOK = 7  # to the worker: call another function of its, between two invocations
+    TOOK = 8  # both ways: a piece of the body in the window has been taken
+    PIECE = 9  # both ways: and the next one is there
 
 
 class WireError(Exception):
@@ -64,6 +71,7 @@ class Frame(NamedTuple):
     flags: int
     headers: dict[str, Any]
     body: bytes
+    aside: int = 0  # bytes of the body that are in the window
 
 
 _RESULT: Final = int(Kind.RESULT)
@@ -92,6 +100,11 @@ def encode_plain(invocation: int, body: bytes, microseconds: int) -> bytes:
     """A whole RESULT of the common kind: it returned, soon, and there is nothing else to tell."""
     flags = PLAIN | min(microseconds, 0x7FFF) << 1
     return PREFIX.pack(len(body), 0, invocation, _RESULT, VERSION, flags) + body
+
+
+def encode_signal(kind: int, invocation: int) -> bytes:
+    """A whole TOOK or PIECE."""
+    return PREFIX.pack(0, 0, invocation, kind, VERSION, 0)
 
 
 def plain_microseconds(kind: int, header_size: int, flags: int) -> int | None:
@@ -155,6 +168,7 @@ class Decoder:
                 and kind in _KINDS
                 and header_size <= MAX_HEADER_BYTES
                 and body_size <= self._max_body
+                and not (header_size and flags & ASIDE)
             ):
                 headers = unpack_headers(data[PREFIX_BYTES:body_at]) if header_size else {}
                 return [Frame(kind, invocation, flags, headers, data[body_at:])]
@@ -183,15 +197,15 @@ class Decoder:
                     raise WireError(f"headers of {header_size} bytes, limit {MAX_HEADER_BYTES}")
                 if body_size > self._max_body:
                     raise WireError(f"body of {body_size} bytes, limit {self._max_body}")
-                total = PREFIX_BYTES + header_size + body_size
+                aside = body_size if header_size and flags & ASIDE else 0
+                total = PREFIX_BYTES + header_size + body_size - aside
                 if left < total:
                     self._need = total
                     break
                 body_at = at + PREFIX_BYTES + header_size
                 headers = unpack_headers(data[at + PREFIX_BYTES : body_at]) if header_size else {}
-                frames.append(
-                    Frame(kind, invocation, flags, headers, data[body_at : body_at + body_size])
-                )
+                body = data[body_at : at + total]
+                frames.append(Frame(kind, invocation, flags, headers, body, aside))
                 at += total
                 left -= total
             else:

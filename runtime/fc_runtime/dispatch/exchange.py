@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fc_worker import messages as m, wire
+from fc_worker.lane import Receiver, Sender, Window
 from fc_worker.wire import Decoder, Frame, Kind, WireError
 
 from fc_runtime.http import HttpResponse, parse_response
@@ -53,6 +54,9 @@ _HTTP: Final = int(Kind.HTTP)
 _HOOK: Final = int(Kind.HOOK)
 _READY: Final = int(Kind.READY)
 _RESULT: Final = int(Kind.RESULT)
+_TOOK: Final = int(Kind.TOOK)
+_PIECE: Final = int(Kind.PIECE)
+_SIGNALS: Final = frozenset({_TOOK, _PIECE})
 _LOT: Final = struct.Struct("<512Q")
 
 
@@ -80,13 +84,20 @@ class Exchange:
     What is still to be sent, and what has come back.
 
     Drivers read ``unsent`` and call `sent` and `received`; they never look inside a frame.
+
+    Args:
+        window: of the instance; without one, all that is large goes through the pipe.
     """
 
     __slots__ = (
+        "_begun",
         "_decoder",
         "_invocation",
         "_kind",
         "_owed",
+        "_receiver",
+        "_sender",
+        "_window",
         "http",
         "ready",
         "reply",
@@ -94,9 +105,13 @@ class Exchange:
         "unsent",
     )
 
-    def __init__(self, decoder: Decoder, invocation: int) -> None:
+    def __init__(self, decoder: Decoder, invocation: int, window: Window | None = None) -> None:
         self._decoder = decoder
         self._invocation = invocation
+        self._window = window
+        self._sender: Sender | None = None
+        self._receiver: Receiver | None = None
+        self._begun: Frame | None = None  # the answer whose body is being received
         self._owed: list[int] = []
         self.unsent: list[bytes | memoryview] = []
         self.sent_bytes = 0
@@ -114,8 +129,13 @@ class Exchange:
             self._kind = _HTTP
         elif m.HOOK in headers:
             self._kind = _HOOK
+        aside = self._window is not None and len(event) >= wire.ASIDE_BYTES
+        if aside:
+            flags |= wire.ASIDE
         self.unsent.append(wire.encode(self._kind, self._invocation, headers, len(event), flags))
-        if event:
+        if self._window is not None and aside:
+            self._sender = self._window.send_event(event)
+        elif event:
             self.unsent.append(event)
         self._owed.append(_RESULT)
 
@@ -156,22 +176,81 @@ class Exchange:
         return True
 
     def _take(self, frame: Frame) -> None:
-        if not self._owed or frame.kind != self._owed[0]:
+        if not self._is_owed(frame.kind):
             raise WireError(f"a frame of kind {frame.kind} that nobody asked for")
         if frame.invocation != self._invocation:
             raise WireError(f"an answer to invocation {frame.invocation}, not {self._invocation}")
+        if frame.kind not in _SIGNALS:
+            self._take_answer(frame)
+        elif frame.headers or frame.body:
+            raise WireError(f"a frame of kind {frame.kind} that is not empty")
+        elif frame.kind == _TOOK:
+            self._lay_next()
+        else:
+            self._take_next()
+
+    def _is_owed(self, kind: int) -> bool:
+        """Whoever is in the middle of a body has nothing to say but that it goes on."""
+        if not self._owed:
+            return False
+        if self._begun is not None:
+            return kind == _PIECE
+        if kind == _TOOK:
+            return self._owed[0] == _RESULT and self._sender is not None and self._sender.left > 0
+        return kind == self._owed[0]
+
+    def _take_answer(self, frame: Frame) -> None:
         microseconds = wire.plain_microseconds(frame.kind, len(frame.headers), frame.flags)
         if microseconds is not None:
             frame.headers.update({m.STATUS: m.STATUS_RETURNED, m.USER_US: microseconds})
         check_fields(frame.headers)
-        del self._owed[0]
         if frame.kind == _READY:
+            if frame.aside:
+                raise WireError("a body in the window before there was an event")
+            del self._owed[0]
             self.ready = frame
             if frame.headers[m.STATUS] != m.STATUS_RETURNED:
                 self._owed.clear()  # it will not serve: nothing more comes
+            return
+        if self._sender is not None and self._sender.left:
+            raise WireError("an answer before the event was read")
+        self._take_http(frame.headers)
+        if frame.aside:
+            self._begin_to_receive(frame)
         else:
-            self._take_http(frame.headers)
-            self.reply = frame
+            self._finish(frame)
+
+    def _finish(self, reply: Frame) -> None:
+        del self._owed[0]
+        self.reply = reply
+
+    # -- bodies in the window ------------------------------------------------------------------
+
+    def _lay_next(self) -> None:
+        if self._sender is None:
+            raise AssertionError("nothing is being sent")
+        self._sender.lay()
+        self.unsent.append(wire.encode_signal(_PIECE, self._invocation))
+
+    def _begin_to_receive(self, frame: Frame) -> None:
+        if self._window is None:
+            raise WireError("a body in the window, and there is none")
+        self._begun = frame
+        self._receiver = self._window.receive_result(frame.aside)
+        self._go_on_receiving(self._receiver)
+
+    def _take_next(self) -> None:
+        if self._receiver is None:
+            raise AssertionError("nothing is being received")
+        self._receiver.take()
+        self._go_on_receiving(self._receiver)
+
+    def _go_on_receiving(self, receiver: Receiver) -> None:
+        if receiver.left:
+            self.unsent.append(wire.encode_signal(_TOOK, self._invocation))
+        elif self._begun is not None:
+            begun, self._begun = self._begun, None
+            self._finish(begun._replace(body=receiver.body(), aside=0))
 
     def _take_http(self, headers: Mapping[str, Any]) -> None:
         """What belongs to an HTTP response is there if one is owed, and only then."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fc_worker import messages as m
+from fc_worker.lane import Window, make_window_file
 from fc_worker.wire import Decoder, Frame
 
 from fc_runtime.dispatch.channel import Channel
@@ -70,6 +71,7 @@ class Instance:
         "state",
         "stop_reason",
         "took_us",
+        "window",
         "zygote",
     )
 
@@ -104,20 +106,21 @@ class Instance:
             opened += os.pipe2(os.O_CLOEXEC)
             opened += os.pipe2(os.O_CLOEXEC)
             opened += os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            opened.append(_log_memory())
+            opened += [_log_memory(), make_window_file()]
+            self.window = Window(opened[-1])
         except (OSError, OverloadedError):
             for fd in opened:
                 os.close(fd)
             self._leave()
             raise
-        request_out, request_in, response_out, response_in, self.stack_fd, stack_in, log = opened
-        self.log_fd = log
+        request_out, request_in, response_out, response_in, self.stack_fd, stack_in = opened[:6]
+        self.log_fd, window = opened[6:]
         os.set_blocking(request_in, False)
         os.set_blocking(response_out, False)
         self.channel = Channel(request_in, response_out)
-        theirs = (request_out, response_in, stack_in)
+        theirs = (request_out, response_in, stack_in, window)
         try:
-            zygote.spawn(self, (request_out, response_in, log, stack_in))
+            zygote.spawn(self, (request_out, response_in, self.log_fd, stack_in, window))
         except OSError:
             self.close()
             self._leave()
@@ -163,6 +166,7 @@ class Instance:
 
     def close(self) -> None:
         self.channel.close()
+        self.window.close()
         mine = (self.log_fd, self.stack_fd, self.init_pidfd)
         self.log_fd = self.stack_fd = (
             self.init_pidfd

@@ -69,7 +69,7 @@ class Serving:
         self.instance = instance
         pool = request.pool
         channel = instance.channel
-        exchange = Exchange(instance.decoder, invocation or core.next_invocation())
+        exchange = Exchange(instance.decoder, invocation or core.next_invocation(), instance.window)
         placement = None
         started_ns = time.monotonic_ns()
         deadline_ns = started_ns + request.timeout_ns
