@@ -103,6 +103,13 @@ BREACHES = {
     "unknown_field": "header 'zz'",
     "plain_ready": "a frame of kind 2 that nobody asked for",
     "twice_at_once": "a frame of kind 4 that nobody asked for",
+    "huge_aside": "body of 4294967295 bytes, limit",
+    "taken_without_a_piece": "a frame of kind 8 that nobody asked for",
+    "piece_without_a_body": "a frame of kind 9 that nobody asked for",
+    "piece_of_another": "an answer to invocation",
+    "piece_with_a_body": "a frame of kind 9 that is not empty",
+    "answer_within_an_answer": "a frame of kind 4 that nobody asked for",
+    "ready_aside": "a frame of kind 2 that nobody asked for",
 }
 
 
@@ -140,7 +147,7 @@ def test_a_breach_of_a_cold_call(peer: Peer, play: str) -> None:
     assert hostile.ask().ok
 
 
-@pytest.mark.parametrize("play", ["nothing", "half_a_frame", "dribbling"])
+@pytest.mark.parametrize("play", ["nothing", "half_a_frame", "dribbling", "first_piece_only"])
 def test_silence_costs_its_own_deadline(peer: Peer, play: str) -> None:
     """No answer, half of one, or one that comes a byte at a time for ever: TimedOut, in time."""
     hostile = peer(LIMIT_S)
@@ -158,6 +165,7 @@ def test_silence_costs_its_own_deadline(peer: Peer, play: str) -> None:
     ("play", "outcome"),
     [
         ("half_a_frame_and_exit", Crashed(exit_code=0)),
+        ("first_piece_and_exit", Crashed(exit_code=0)),
         ("closing_everything", Crashed(reason="closed its channel")),
     ],
 )
@@ -223,3 +231,30 @@ def test_a_second_answer_is_nobodys(peer: Peer) -> None:
         assert "an answer to invocation" in found.outcome.reason
     assert hostile.ask().ok
     assert_ended(before)
+
+
+def test_the_shared_memory_cannot_be_taken_away(peer: Peer) -> None:
+    """
+    What a worker shares with the supervisor it can neither shorten nor lengthen nor seal, and what
+    it empties reads as zeros: the supervisor never reads where there is nothing, which would end it.
+    """
+    hostile = peer()
+
+    result = hostile.play("shrinking_the_window")
+
+    assert bytes(MiB) == result.payload
+    assert b", ".join([b"Operation not permitted"] * 3) in result.log
+    assert hostile.ask().ok
+
+
+def test_what_changes_while_it_is_read_is_an_answer_all_the_same(peer: Peer) -> None:
+    """
+    A worker that goes on writing into the shared memory spoils its own answer only: it has the
+    length that was told, and the next call is answered well.
+    """
+    hostile = peer()
+
+    result = hostile.play("scribbling")
+
+    assert (True, 8 * MiB) == (result.ok, len(result.payload))
+    assert hostile.ask().ok

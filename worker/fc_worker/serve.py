@@ -29,11 +29,11 @@ from fc_worker.context import Context, ContextFactory
 from fc_worker.lane import Window
 from fc_worker.learn import Imports
 from fc_worker.load import Loader, LoadError
+from fc_worker.passing import READ_BYTES, Passage
 from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
 from fc_worker.sandbox import FAILED_EXIT_CODE, SandboxError, has_pid_namespace
 from fc_worker.wire import Frame, Kind
 
-READ_BYTES: Final = 64 * 1024
 # Below this no process can have been started (a bare vfork and exec takes three times as long), and
 # what Python code changed is known from `Deeds`: there is nothing to look for.
 QUICK_NS: Final = 100_000
@@ -70,8 +70,7 @@ class Worker:
         self._in = request_fd
         self._ear = Ear(request_fd)
         self._out = response_fd
-        self._window = window  # for large bodies, both ways
-        self._decoder = wire.Decoder(max_body_bytes=2**32 - 1)  # the supervisor is trusted
+        self._passage = Passage(window, request_fd, self._write)
         self._original = True
         os.register_at_fork(after_in_child=self._forked)
         self._cpus = os.sched_getaffinity(0)
@@ -89,11 +88,11 @@ class Worker:
         self._most = config.max_response_bytes
 
     def run(self) -> Never:
-        read, fd, feed = os.read, self._in, self._decoder.feed
+        read, fd, feed = os.read, self._in, self._passage.feed
         while data := read(fd, READ_BYTES):
             for frame in feed(data):
                 if frame.aside:
-                    frame = self._with_body(frame)  # noqa: PLW2901 (the same, and whole)
+                    frame = self._passage.whole(frame)  # noqa: PLW2901 (the same one)
                 if frame.kind == _INVOKE:
                     self._invoke(frame)
                 elif frame.kind == _INITIALIZE:
@@ -291,7 +290,7 @@ class Worker:
         if not self._original:
             return
         self._original = False
-        self._window.close()
+        self._passage.close()
         for fd in (self._in, self._out):
             with suppress(OSError):  # the handler may have closed it before
                 os.close(fd)
@@ -364,35 +363,10 @@ class Worker:
         os._exit(FAILED_EXIT_CODE)
 
     def _send(self, kind: int, invocation: int, headers: dict[str, Any], body: bytes) -> None:
-        if len(body) < wire.ASIDE_BYTES or kind != _RESULT:
+        if kind == _RESULT and len(body) >= wire.ASIDE_BYTES:
+            self._passage.send_result(invocation, headers, body)
+        else:
             self._write(wire.encode(kind, invocation, headers, len(body)) + body)
-            return
-        sender = self._window.send_result(body)
-        self._write(wire.encode(kind, invocation, headers, len(body), wire.ASIDE))
-        while sender.left:
-            self._wait_for(Kind.TOOK)
-            sender.lay()
-            self._write(wire.encode_signal(Kind.PIECE, invocation))
-
-    def _with_body(self, frame: Frame) -> Frame:
-        """*frame* with its large body, out of the window."""
-        receiver = self._window.receive_event(frame.aside)
-        while receiver.left:
-            self._write(wire.encode_signal(Kind.TOOK, frame.invocation))
-            self._wait_for(Kind.PIECE)
-            receiver.take()
-        return frame._replace(body=receiver.body(), aside=0)
-
-    def _wait_for(self, kind: Kind) -> None:
-        """The one thing that the supervisor has to say now."""
-        frames: list[Frame] = []
-        while not frames:
-            data = os.read(self._in, READ_BYTES)
-            if not data:
-                os._exit(0)
-            frames = self._decoder.feed(data)
-        if [kind] != [frame.kind for frame in frames]:
-            raise wire.WireError(f"{frames[0].kind} instead of {kind}")
 
     def _write(self, data: bytes) -> None:
         done = os.write(self._out, data)

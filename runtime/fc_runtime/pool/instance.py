@@ -86,7 +86,7 @@ class Instance:
         self.took_us = QUICK_US  # by the last call's handler, if that was a plain one
         self.peak_bytes = 0
         self.may_write_late = False
-        self.stop_reason = ""
+        self.stop_reason = self.scratch = ""
         self.doomed_ns = 0  # the deadline that it did not meet
         self.exit: Exit | None = None
         self.exited = threading.Event()
@@ -97,7 +97,6 @@ class Instance:
         self.log_fd = self.stack_fd = self.init_pidfd = -1
         self.init_pid: int | None = None  # process 1 of its pid namespace, if it has one
         holding = pool.core.holding
-        self.scratch = ""
         self.cell = holding.isolation.cell(number, pool.limits)
         opened: list[int] = []
         try:

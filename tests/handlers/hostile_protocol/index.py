@@ -8,6 +8,7 @@ answered opens the fifo and closes it again when it has.
 
 import fcntl
 import json
+import mmap
 import os
 import signal
 import sys
@@ -203,6 +204,108 @@ def dribbling(asked):
     while True:
         say(b"x")
         time.sleep(0.001)
+
+
+# -- beside the pipe -------------------------------------------------------------------------------
+
+
+def aside(size):
+    """The frame of a result of which *size* bytes are in the window, or so it says."""
+    return wire.encode(RESULT, invocation, {m.STATUS: m.STATUS_RETURNED}, size, wire.ASIDE)
+
+
+def signalled(kind):
+    return wire.encode_signal(kind, invocation)
+
+
+def window():
+    """The memory that is shared with the supervisor."""
+    return worker._passage._window._map
+
+
+def huge_aside(asked):
+    say(aside(2**32 - 1))
+    silence()
+
+
+def taken_without_a_piece(asked):
+    say(signalled(wire.Kind.TOOK))
+    silence()
+
+
+def piece_without_a_body(asked):
+    say(signalled(wire.Kind.PIECE))
+    silence()
+
+
+def piece_of_another(asked):
+    say(aside(3 * 2**20) + wire.encode_signal(wire.Kind.PIECE, invocation ^ 1))
+    silence()
+
+
+def piece_with_a_body(asked):
+    body = bytes(1000)
+    say(aside(3 * 2**20))
+    say(wire.encode(wire.Kind.PIECE, invocation, {}, len(body)) + body)
+    silence()
+
+
+def answer_within_an_answer(asked):
+    say(aside(3 * 2**20) + framed(invocation))
+    silence()
+
+
+def ready_aside(asked):
+    say(wire.encode(wire.Kind.READY, invocation, {m.STATUS: 0}, 2**20, wire.ASIDE))
+    silence()
+
+
+def first_piece_only(asked):
+    say(aside(3 * 2**20))
+    silence()
+
+
+def first_piece_and_exit(asked):
+    say(aside(3 * 2**20))
+    os._exit(0)
+
+
+def shrinking_the_window(asked):
+    """Whatever might make the supervisor read where there is nothing: what each of it came to."""
+    told = []
+    shared = window()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if "fc-window" in os.readlink(f"/proc/self/fd/{name}"):
+                for change in (
+                    lambda fd: os.ftruncate(fd, 0),
+                    lambda fd: os.ftruncate(fd, 2**22),
+                    lambda fd: fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE),
+                ):
+                    try:
+                        change(int(name))
+                        told.append("done")
+                    except OSError as error:
+                        told.append(error.strerror)
+        except FileNotFoundError:
+            pass  # the one that listed them
+    shared.madvise(mmap.MADV_REMOVE)
+    print(*told, sep=", ")
+    say(aside(2**20))
+    silence()
+
+
+def scribbling(asked):
+    """A whole answer, while a thread of it goes on changing what stands in the window."""
+
+    def scribble():
+        shared, noise = window(), os.urandom(2**20)
+        while True:
+            shared[2**20 :] = noise
+            shared[2**20 :] = bytes(2**20)
+
+    threading.Thread(target=scribble, daemon=True).start()
+    return b"x" * (8 * 2**20)
 
 
 # -- between two invocations -----------------------------------------------------------------------

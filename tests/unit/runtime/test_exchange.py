@@ -1,7 +1,8 @@
 """What an instance's bytes mean on our side: three conversations, and a `WireError` for all else."""
 
 import itertools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from fc_runtime.dispatch.exchange import Exchange, Ids, check_fields
 from fc_runtime.http import HttpResponse
 from fc_worker import messages as m, wire
+from fc_worker.lane import PIECE_BYTES, Receiver, Window, make_window_file
 from fc_worker.wire import Decoder, Frame, Kind, WireError
 from hypothesis import given, strategies as st
 
@@ -481,3 +483,152 @@ def test_failed_http_request_is_answered_without_a_response() -> None:
     assert exchange.http is None
     with pytest.raises(WireError):
         http().received(answer(Kind.RESULT, {**failure, m.HTTP_STATUS: 200}))
+
+
+# -- bodies in the window ----------------------------------------------------------------------
+
+LARGE = 2 * PIECE_BYTES + 5
+TOOK = wire.encode_signal(Kind.TOOK, INVOCATION)
+PIECE = wire.encode_signal(Kind.PIECE, INVOCATION)
+
+
+class Sides:
+    """An exchange with a window, and the worker's view of that."""
+
+    def __init__(self, max_body: int = LARGE) -> None:
+        fd = make_window_file()
+        self.window, self.theirs = Window(fd), Window(fd)
+        os.close(fd)
+        self.exchange = Exchange(Decoder(max_body), INVOCATION, self.window)
+
+    def ask(self, event: bytes) -> Frame:
+        """What the worker is told."""
+        self.exchange.ask_to_invoke({m.REQUEST_ID: "r"}, event, wire.LIFT_AFFINITY)
+        (frame,) = Decoder(LARGE).feed(self.said())
+        return frame
+
+    def said(self) -> bytes:
+        """All that is on its way to the worker now."""
+        said = b"".join(self.exchange.unsent)
+        self.exchange.sent(len(said))
+        return said
+
+    def take_event(self, frame: Frame) -> bytes:
+        receiver: Receiver = self.theirs.receive_event(frame.aside)
+        while receiver.left:
+            assert not self.exchange.received(TOOK)
+            assert PIECE == self.said()
+            receiver.take()
+        return receiver.body()
+
+
+def aside(size: int, headers: dict[str, Any] = GOOD, kind: Kind = Kind.RESULT) -> bytes:
+    return wire.encode(kind, INVOCATION, headers, size, wire.ASIDE)
+
+
+@pytest.fixture
+def sides() -> Iterator[Sides]:
+    made = Sides()
+    yield made
+    made.window.close()
+    made.theirs.close()
+
+
+def test_an_event_below_the_threshold_follows_its_frame(sides: Sides) -> None:
+    """One byte below, and flags as they were."""
+    frame = sides.ask(bytes(wire.ASIDE_BYTES - 1))
+
+    assert (wire.ASIDE_BYTES - 1, 0) == (len(frame.body), frame.aside)
+    assert wire.LIFT_AFFINITY == frame.flags
+
+
+@pytest.mark.parametrize("size", [wire.ASIDE_BYTES, PIECE_BYTES, PIECE_BYTES + 1, LARGE])
+def test_an_event_from_the_threshold_on_stands_aside(sides: Sides, size: int) -> None:
+    """The frame tells its size; the worker takes it piece by piece, and then answers."""
+    event = os.urandom(size)
+
+    frame = sides.ask(event)
+
+    assert (b"", size) == (frame.body, frame.aside)
+    assert wire.LIFT_AFFINITY | wire.ASIDE == frame.flags
+    assert event == sides.take_event(frame)
+    assert sides.exchange.received(RESULT)
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE_BYTES, PIECE_BYTES + 1, LARGE])
+def test_a_result_aside_is_the_body_of_the_answer(sides: Sides, size: int) -> None:
+    """Done with its last piece, and no sooner; each piece but the last is acknowledged."""
+    sides.ask(b"event")
+    result = os.urandom(size)
+    sender = sides.theirs.send_result(result)
+
+    done = sides.exchange.received(aside(size, GOOD | {m.USER_US: 7}))
+    while sender.left:
+        assert not done
+        assert TOOK == sides.said()
+        sender.lay()
+        done = sides.exchange.received(PIECE)
+
+    assert done
+    assert not sides.exchange.unsent
+    reply = sides.exchange.reply
+    assert reply is not None
+    assert (GOOD | {m.USER_US: 7}, result) == (reply.headers, reply.body)
+
+
+def test_a_failure_may_stand_aside_too(sides: Sides) -> None:
+    """An error's body is as large as it likes."""
+    sides.ask(b"event")
+    sides.theirs.send_result(b"x" * wire.ASIDE_BYTES)
+
+    assert sides.exchange.received(aside(wire.ASIDE_BYTES, FULL))
+    assert sides.exchange.reply is not None
+    assert b"x" * wire.ASIDE_BYTES == sides.exchange.reply.body
+
+
+@pytest.mark.parametrize(
+    ("event", "said", "says"),
+    [
+        (b"event", TOOK, "kind 8 that nobody asked for"),
+        (b"event", PIECE, "kind 9 that nobody asked for"),
+        (bytes(LARGE), PIECE, "kind 9 that nobody asked for"),
+        (bytes(PIECE_BYTES), TOOK, "kind 8 that nobody asked for"),
+        (bytes(LARGE), TOOK * 3, "kind 8 that nobody asked for"),
+        (bytes(LARGE), wire.encode_signal(Kind.TOOK, INVOCATION + 1), "an answer to invocation 42"),
+        (bytes(LARGE), RESULT, "an answer before the event was read"),
+        (bytes(LARGE), TOOK + PLAIN, "an answer before the event was read"),
+        (bytes(LARGE), aside(LARGE), "an answer before the event was read"),
+        (b"event", aside(LARGE) + RESULT, "kind 4 that nobody asked for"),
+        (b"event", aside(LARGE) + aside(LARGE), "kind 4 that nobody asked for"),
+        (b"event", aside(LARGE) + TOOK, "kind 8 that nobody asked for"),
+        (b"event", aside(LARGE) + PIECE * 3, "kind 9 that nobody asked for"),
+        (b"event", aside(LARGE) + answer(Kind.PIECE, {}, b"x"), "kind 9 that is not empty"),
+        (bytes(LARGE), answer(Kind.TOOK, {"a": 1}), "kind 8 that is not empty"),
+        (b"event", aside(LARGE + 1), f"body of {LARGE + 1} bytes, limit {LARGE}"),
+        (b"event", aside(5, {m.STATUS: 9}), "an answer without a status"),
+    ],
+)
+def test_lies_about_bodies_aside(sides: Sides, event: bytes, said: bytes, says: str) -> None:
+    """More taken than was laid, pieces of nothing, answers that come too soon: a `WireError`."""
+    sides.ask(event)
+
+    with pytest.raises(WireError, match=says):
+        sides.exchange.received(said)
+
+    assert sides.exchange.reply is None or sides.exchange.reply.body != b""
+
+
+def test_a_body_aside_where_there_is_no_window() -> None:
+    """Nothing is shared, so it cannot stand there."""
+    exchange = warm()
+
+    with pytest.raises(WireError, match="and there is none"):
+        exchange.received(aside(5))
+
+
+def test_ready_has_nothing_aside(sides: Sides) -> None:
+    """Not even the reason why it will not serve."""
+    sides.exchange.ask_to_initialize({m.REQUEST_ID: "r"})
+
+    with pytest.raises(WireError, match="before there was an event"):
+        sides.exchange.received(aside(5, {m.STATUS: m.STATUS_RAISED}, Kind.READY))

@@ -36,6 +36,15 @@ header_maps = st.dictionaries(
     ),
     max_size=6,
 )
+
+
+def told_of(frame: Frame) -> Frame:
+    """*frame* as it comes: of a body that stands aside, only its size is in the stream."""
+    if frame.flags & wire.ASIDE:
+        return frame._replace(body=b"", aside=len(frame.body))
+    return frame
+
+
 frames = st.builds(
     Frame,
     st.sampled_from([int(kind) for kind in Kind]),
@@ -43,13 +52,18 @@ frames = st.builds(
     st.integers(0, 2**16 - 1),
     header_maps,
     st.binary(max_size=200) | st.integers(0, MAX_BODY).map(bytes),
-)
+    st.just(0),
+).map(told_of)
 cut_places = st.lists(st.integers(0, 2**20), max_size=12)
 
 
 def stream_of(many: Iterable[Frame]) -> bytes:
     return b"".join(
-        wire.encode(frame.kind, frame.invocation, frame.headers, len(frame.body), frame.flags)
+        wire.encode(
+            *(frame.kind, frame.invocation, frame.headers),
+            frame.aside or len(frame.body),
+            frame.flags,
+        )
         + frame.body
         for frame in many
     )
@@ -196,7 +210,7 @@ def test_hostile_headers_give_a_map_or_a_wire_error(packed: bytes) -> None:
         ({"header_size": 2**32 - 1}, "headers of 4294967295 bytes"),
         ({"header_size": MAX_HEADER_BYTES + 1}, f"limit {MAX_HEADER_BYTES}"),
         ({"kind": 0}, "kind 0"),
-        ({"kind": 8}, "kind 8"),
+        ({"kind": 10}, "kind 10"),
         ({"version": 0}, "version 0"),
         ({"version": VERSION + 1}, "version 2"),
     ],
@@ -377,3 +391,32 @@ def test_around_needs_a_text() -> None:
     """A text of no bytes has no place to be found."""
     with pytest.raises(ValueError, match="empty separator"):
         wire.around("r", 0, {})
+
+
+def test_a_body_aside_is_only_told() -> None:
+    """What follows such a frame is the next frame, however much its body has."""
+    head = wire.encode(Kind.RESULT, 7, {"s": 0}, MAX_BODY, wire.ASIDE)
+    after = wire.encode_signal(Kind.PIECE, 7)
+    expected = [
+        Frame(Kind.RESULT, 7, wire.ASIDE, {"s": 0}, b"", MAX_BODY),
+        Frame(Kind.PIECE, 7, 0, {}, b""),
+    ]
+
+    assert expected == Decoder(MAX_BODY).feed(head + after)
+    assert expected[:1] == Decoder(MAX_BODY).feed(head)
+
+
+def test_a_body_aside_has_the_same_limit() -> None:
+    """Refused on the prefix, before anybody looks for it."""
+    with pytest.raises(WireError, match="body of 10001 bytes, limit 10000"):
+        Decoder(10_000).feed(wire.encode(Kind.RESULT, 7, {"s": 0}, 10_001, wire.ASIDE))
+
+
+def test_bytes_that_happen_to_follow_are_no_body() -> None:
+    """Exactly as many bytes as the body has, right behind it, are the next frame all the same."""
+    head = wire.encode(Kind.RESULT, 7, {"s": 0}, PREFIX_BYTES, wire.ASIDE)
+
+    first, second = Decoder(MAX_BODY).feed(head + wire.encode_signal(Kind.TOOK, 7))
+
+    assert (b"", PREFIX_BYTES) == (first.body, first.aside)
+    assert Kind.TOOK == second.kind
