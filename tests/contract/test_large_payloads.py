@@ -15,6 +15,8 @@ from fc_worker.lane import PIECE_BYTES
 from fc_worker.wire import ASIDE_BYTES
 from support.callers import Caller, Deployed
 
+TIERS_MATTER = False  # see conftest
+
 Deploy = Callable[..., Deployed]
 OpenCaller = Callable[..., Caller]
 

@@ -3,6 +3,7 @@
 test_strict.
 """
 
+import os
 import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ if REFUSED is not None:
 
 ARRAY = {"do": "array"}
 EXAMPLES = Path(__file__).parents[2] / "examples"
+HANDLERS = Path(__file__).parents[1] / "handlers"
 Deploy = Callable[..., Deployed]
 Do = Callable[..., Any]
 
@@ -34,6 +36,15 @@ def test_examples_run_as_ever(strict: Deploy) -> None:
     assert b"index.py" in listed.payload
     assert 1 == listed.usage.child_processes
     assert b"" == listed.log
+
+
+def test_large_bodies_pass(strict: Deploy) -> None:
+    """Beside the pipes, a piece at a time (ADR 15), in a function that may hardly write a file."""
+    echo = strict(HANDLERS / "events", "index.echo", scratch_mb=1)
+    event = os.urandom(3 * 2**20 + 1)
+
+    for _ in range(2):
+        assert event == echo(event).payload
 
 
 def test_every_kind_of_worker_pool_works(do: Do) -> None:
