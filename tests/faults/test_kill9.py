@@ -25,7 +25,7 @@ from support.stage import Gate, Program, Recorder, until, wait_gone
 
 MiB = 1024 * 1024
 IN_EVERY_TIER = True
-EVENT_BYTES = 8 * MiB  # no pipe holds so much
+EVENT_BYTES = 8 * MiB  # eight pieces
 RESULT_BYTES = 8 * MiB  # as the handler has it
 GONE_WITHIN_S = 1.0
 

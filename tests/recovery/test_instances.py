@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fc_runtime import Crashed, InitializationFailed, Runtime
+from fc_worker.lane import Receiver
 from support.stage import Gate, Recorder, until, wait_gone
 
 KILLED = Crashed(signal=signal.SIGKILL)
@@ -80,30 +81,28 @@ def test_killed_in_the_middle_of_a_large_result(
     runtime: Runtime, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Half a result is no result: with part of 24 MiB in the pipe the caller gets CrashedError, and
-    not one byte of it meets the next caller.
+    Half a result is no result: with part of 24 MiB taken the caller gets CrashedError, and not one
+    byte of it meets the next caller.
     """
     runtime.invoke("gated", b"{}")
     future = runtime.submit("gated", gate.event(bytes=24 * 2**20), check=False)
     _, pid = gate.entered()
     os.kill(pid, signal.SIGSTOP)
     gate.let()
-    read = os.read
+    take = Receiver.take
     begun = []
 
-    def kill_after_some(fd: int, count: int) -> bytes:
-        data = read(fd, count)
-        if len(data) > 4096 and not begun:
-            begun.append(len(data))
-            kill(pid)
-        return data
+    def take_and_kill(receiver: Receiver) -> None:
+        take(receiver)
+        begun.append(receiver.left)
+        kill(pid)
 
-    monkeypatch.setattr("fc_runtime.dispatch.channel.os.read", kill_after_some)
+    monkeypatch.setattr(Receiver, "take", take_and_kill)
     os.kill(pid, signal.SIGCONT)
     outcome = future.result(10).outcome
     monkeypatch.undo()
 
-    assert begun
+    assert [23 * 2**20] == begun
     assert KILLED == outcome
     assert wait_gone(pid)
     serves_again(runtime)
@@ -118,7 +117,7 @@ def test_killed_while_it_reads_a_large_event(
     """
     runtime.register("echo", code=handlers / "gate", handler="index.whoami", timeout=30.0)
     pid = int(runtime.invoke("echo").text)
-    os.kill(pid, signal.SIGSTOP)  # it will read no more than fits the pipe
+    os.kill(pid, signal.SIGSTOP)  # it will read nothing
     future = runtime.submit("echo", b"x" * (24 * 2**20), check=False)
     until(lambda: runtime.stats()["functions"]["echo"]["serving"] == 1)
     kill(pid)

@@ -105,7 +105,8 @@ class Instance:
             opened += os.pipe2(os.O_CLOEXEC)
             opened += os.pipe2(os.O_CLOEXEC)
             opened += os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            opened += [_log_memory(), make_window_file()]
+            opened.append(_log_memory())
+            opened.append(make_window_file())
             self.window = Window(opened[-1])
         except (OSError, OverloadedError):
             for fd in opened:
@@ -117,7 +118,6 @@ class Instance:
         os.set_blocking(request_in, False)
         os.set_blocking(response_out, False)
         self.channel = Channel(request_in, response_out)
-        theirs = (request_out, response_in, stack_in, window)
         try:
             zygote.spawn(self, (request_out, response_in, self.log_fd, stack_in, window))
         except OSError:
@@ -125,7 +125,7 @@ class Instance:
             self._leave()
             raise
         finally:
-            for fd in theirs:
+            for fd in (request_out, response_in, stack_in, window):
                 os.close(fd)
 
     def _leave(self) -> None:

@@ -7,18 +7,14 @@ The faults, by name, for any phase and any thread; and how to strike at a moment
 import ctypes
 import fcntl
 import os
-import select
 import signal
 import stat
-import struct
-import sys
 import threading
 import time
 
-from fc_worker import wire
+from fc_worker import lane, wire
 
 MiB = 1024 * 1024
-PART_BYTES = 100_000
 HOARD = []
 GATE = os.environ.get("GATE", "")  # a folder with the fifos ``entered`` and ``release``
 
@@ -93,15 +89,6 @@ def strike(fault):
 
 def answer_pipe():
     """The descriptor that answers leave by."""
-    return _pipe(os.O_WRONLY)
-
-
-def request_pipe():
-    """The descriptor that events come by."""
-    return _pipe(os.O_RDONLY)
-
-
-def _pipe(mode):
     for name in os.listdir("/proc/self/fd"):
         fd = int(name)
         try:
@@ -109,7 +96,7 @@ def _pipe(mode):
         except OSError:
             continue
         flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-        if is_fifo and flags & os.O_ACCMODE == mode and not flags & os.O_NONBLOCK:
+        if is_fifo and flags & os.O_ACCMODE == os.O_WRONLY and not flags & os.O_NONBLOCK:
             return fd
 
 
@@ -128,40 +115,27 @@ def when_let(fault):
 
 
 def while_it_reads(fault):
-    """
-    When the first bytes of an event are there, and before all of it can be: whoever keeps the GIL
-    from then on keeps the main thread from reading on.
-    """
-    main = threading.main_thread().ident
-    pipe = request_pipe()
-    entered = os.open(f"{GATE}/entered", os.O_WRONLY)
-    release = os.open(f"{GATE}/release", os.O_RDONLY)
-    libc = ctypes.PyDLL(None)  # unlike CDLL it keeps the GIL
-    sys.setswitchinterval(1000)
-    while sys._current_frames()[main].f_code.co_name != "run":
-        time.sleep(0.001)  # it is still busy with the answer to the event before
-    libc.poll(ctypes.create_string_buffer(struct.pack("ihh", pipe, select.POLLIN, 0)), 1, -1)
-    if fault == "wait":
-        here = b"- %s\n" % who_am_i()
-        libc.write(entered, here, len(here))
-        libc.read(release, ctypes.create_string_buffer(1), 1)
-    else:
-        strike(fault)
+    """In the event after this one, which is larger than a window: with its first piece taken."""
+    strike_between_pieces(lane.Receiver, "take", fault)
 
 
 def while_it_writes(fault):
-    """When the first part of the answer, more than fits a pipe as it is, is on its way."""
-    write = os.write
+    """When the first piece of the answer, which is larger than a window, has been taken."""
+    strike_between_pieces(lane.Sender, "lay", fault)
 
-    def write_a_part(fd, data):
-        if len(data) <= PART_BYTES:
-            return write(fd, data)
-        os.write = write
-        done = write(fd, data[:PART_BYTES])
-        strike(fault)
-        return done
 
-    os.write = write_a_part
+def strike_between_pieces(side, step, fault):
+    do_step = getattr(side, step)
+    steps = []
+
+    def step_or_strike(one):
+        steps.append(one)
+        if len(steps) == 2:
+            setattr(side, step, do_step)
+            strike(fault)
+        do_step(one)
+
+    setattr(side, step, step_or_strike)
 
 
 class Hook:

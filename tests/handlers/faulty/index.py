@@ -38,7 +38,7 @@ def handler(event, context):
             faults.while_it_writes(fault)
             return b"x" * (8 * MiB)
         case "reading" if "armed" not in order:
-            faults.in_background(faults.while_it_reads, fault)
+            faults.while_it_reads(fault)
         case "idle":
             faults.in_background(faults.when_let, fault)
         case "after":
