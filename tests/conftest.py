@@ -7,6 +7,7 @@ after each test that starts processes. A leak is a failure of the product, whate
 
 import os
 import select
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ import pytest
 HANDLERS = Path(__file__).parent / "handlers"
 # A function has a /tmp of its own: what a test and its handlers share has to lie elsewhere.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/var/tmp")
+# What a shell puts in the background it starts with SIGINT ignored, which exec keeps: programs under
+# test would take no Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 SETTLE_S = 5.0  # what has been told to go may take a moment to be gone
 
 
