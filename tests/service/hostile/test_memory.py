@@ -1,4 +1,4 @@
-"""Many large requests at once: what they may hold together is bounded, and given back."""
+"""Large requests, and many of them: what they hold is bounded, and given back."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from fc_runtime.service.errors import ApiError
 from fc_runtime.service.gateway.bodies import ClientGoneError, Room, read
 from fc_runtime.service.settings import Settings
 from service.gateway.conftest import daemon_in  # type: ignore[import-not-found]
+from support.serving import Served
 from support.stage import until
 
 KiB = 1024
@@ -109,3 +110,27 @@ def test_end_to_end(tmp_path: Path, handlers: Path) -> None:
         assert (200, b"small") == (small[0].status_code, small[0].content)
         assert (200, large + b"end") == (first.status_code, first.content)
         assert daemon.invoke("echo", large).content == large
+
+
+def test_a_large_body_is_held_once(open_daemon: Served) -> None:
+    """
+    The event, and the result that is as large: two bodies, and pieces of them on their way in and
+    out. Time after time, and nothing is kept.
+    """
+    status = Path(f"/proc/{open_daemon.process.pid}/status")
+    event = b"0123456789abcdef" * (24 * MiB // 16)
+
+    def size(name: str) -> int:
+        return int(status.read_text().partition(f"{name}:")[2].split()[0]) * KiB
+
+    def peak_of_a_call() -> int:
+        status.with_name("clear_refs").write_text("5")  # VmHWM begins anew
+        assert event == open_daemon.invoke("hello", event).content
+        return size("VmHWM") - before
+
+    open_daemon.invoke("hello", b"small")
+    before = size("VmRSS")
+    peaks = [peak_of_a_call() for _ in range(5)]
+
+    assert max(peaks) < 2 * len(event) + 8 * MiB
+    assert size("VmRSS") - before < 8 * MiB

@@ -198,6 +198,7 @@ class Invoke:
                     line=cancelled(request_id, lasted_ms),
                 )
                 raise ClientGoneError from None
+        del event  # which may be as large as the reply that its client takes its time to read
         scope[FUNCTION] = deployment.key
         if result is None:
             reply, body = replies.load_failure(deployment, request_id), deployment.load_error or b""
