@@ -215,6 +215,7 @@ def check_warm_path(pieces: list[bytes]) -> None:
     instance = SimpleNamespace(
         channel=Pipe(pieces, hangs_up=False),
         name="c-1",
+        errand=None,
         invocations=0,
         peak_bytes=0,
         take_log=lambda **_: b"",
@@ -239,7 +240,7 @@ def check_warm_path(pieces: list[bytes]) -> None:
     )
     serving = SimpleNamespace(resume=lambda _began, _placement, _sent, data: handed.append(data))
     with mock.patch.multiple(warm, Serving=lambda *_, **__: serving, Request=lambda *_: None):
-        result: Any = warm.try_warm(core, pool, b"event", lambda _: None)  # type: ignore[arg-type]
+        result: Any = warm.try_warm(core, pool, b"event", lambda _pool, _errand: None)  # type: ignore[arg-type]
     if type(result) is not Result:
         assert result is serving
         assert handed == pieces[:1]

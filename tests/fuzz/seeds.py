@@ -40,6 +40,8 @@ FULL: Final[dict[str, Any]] = {
     m.PEAK_RSS: 3,
     m.CHILDREN: 4,
     m.LEFT_BEHIND: 5,
+    m.INIT_LOG: 6,
+    m.IMPORTED: "json\nos",
     m.THREADED: True,
 }
 

@@ -174,7 +174,8 @@ def test_a_name_that_comes_again(opened: Callable[..., Store]) -> None:
     before, after = opened(), opened()
     gate = Gate()
     patient = Policy(lease=3600.0, beat=3600.0, tidy=3600.0, poll=0.05)
-    with Running(before, gate, policy=patient, node="left") as running:
+    silent = Policy(lease=3600.0, beat=3600.0, tidy=3600.0, poll=3600.0)  # as the dead are
+    with Running(before, gate, policy=silent, node="left") as running:
         task = before.accept(Submission(function="f"))
         gate.wait_for(lambda it: it.inside == 1)
         with Running(after, echo, policy=patient, node="right"):
