@@ -41,6 +41,13 @@ class TaskWaiter:
     """A task asleep on a future of its loop."""
 
     __slots__ = ("_future", "_loop", "grant")
+    errand: Final = None
+
+    def begin(self, instance: Instance) -> None:
+        """Nobody else can."""
+
+    def wait_until_begun(self) -> bool:
+        return False
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -60,6 +60,14 @@ class Flight:
         self.serving: Serving | None = None
         self.error: BaseException | None = None
 
+    errand: Final = None
+
+    def begin(self, instance: Instance) -> None:
+        """Nobody else can."""
+
+    def wait_until_begun(self) -> bool:
+        return False
+
     def offer(self, grant: Grant) -> bool:
         """Under the pool's lock, on any thread."""
         return not self.over and self._queue.offered(self, grant)

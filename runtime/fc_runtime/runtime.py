@@ -5,12 +5,11 @@ One invocation: name to pool, event to bytes (`Core.request`) → an instance (`
 bytes there and back (`drive_sync`) → what came of it (`Serving.conclude`).
 """
 
-import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.drive_sync import drive
@@ -30,6 +29,7 @@ from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.request import NOTHING, Request, encode_event
 from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
+from fc_runtime.pool.turns import take_turn
 from fc_runtime.pool.warm import SMALL_BYTES, Refused, try_warm
 
 if TYPE_CHECKING:
@@ -37,38 +37,6 @@ if TYPE_CHECKING:
     from fc_runtime.tasks.local import Local
 
 MiB: Final = 1024 * 1024
-
-
-class _ThreadWaiter:
-    """A caller asleep on a lock that whoever gives him something opens."""
-
-    __slots__ = ("_gate", "grant")
-
-    def __init__(self) -> None:
-        self._gate = threading.Lock()
-        self._gate.acquire()
-        self.grant: Grant | None = None
-
-    def offer(self, grant: Grant) -> bool:
-        self.grant = grant
-        self._gate.release()
-        return True
-
-    def wait(self, pool: Pool) -> Grant:
-        try:
-            self._gate.acquire()
-        except BaseException:  # Ctrl-C while queueing: leave the queue, or give back
-            pool.withdraw(self)
-            raise
-        if self.grant is None:
-            raise AssertionError("woken without a grant")
-        return self.grant
-
-
-def _wait(pool: Pool) -> Grant:
-    """What the pool gives, in this thread's turn. Raises OverloadedError."""
-    grant = pool.lease(_ThreadWaiter)
-    return grant.wait(pool) if isinstance(grant, _ThreadWaiter) else cast("Grant", grant)
 
 
 def _give_back(pool: Pool, grant: Grant) -> None:
@@ -220,7 +188,7 @@ class Runtime:
         ):
             pool = core.pool(name)
             if pool.plain and len(event) <= core.max_event_bytes:
-                begun = try_warm(core, pool, event, _wait)
+                begun = try_warm(core, pool, event, take_turn)
                 if type(begun) is Result:
                     return begun
                 if isinstance(begun, Serving):
@@ -260,7 +228,7 @@ class Runtime:
         while tries:
             if serving is None:
                 if grant is None:
-                    grant = _wait(request.pool)
+                    grant = take_turn(request.pool)
                 if type(grant) is Instance:
                     serving = hold(core, request, grant, cold=False)
                 elif grant is Leave.START:

@@ -27,8 +27,24 @@ class Waiter(Protocol):
 
     grant: Grant | None
 
+    @property
+    def errand(self) -> object | None:
+        """What whoever hands him an instance may `begin`; None if nobody else can."""
+        ...
+
     def offer(self, grant: Grant) -> bool:
         """Take it; False if the caller has given up."""
+        ...
+
+    def begin(self, instance: Instance) -> None:
+        """
+        Outside the lock, instead of `offer`, when *instance* is his ``grant``: write his event to
+        it, and wake him.
+        """
+        ...
+
+    def wait_until_begun(self) -> bool:
+        """He has gone, and had an instance: has somebody written his event to it?"""
         ...
 
 

@@ -52,6 +52,7 @@ class Instance:
         "decoder",
         "disposed",
         "doomed_ns",
+        "errand",
         "exit",
         "exited",
         "guard",
@@ -82,9 +83,9 @@ class Instance:
         self.zygote = zygote
         self.state = State.STARTING
         self.born_ns = time.monotonic_ns()
-        self.idle_since_ns = self.invocations = 0
+        self.idle_since_ns = self.invocations = self.peak_bytes = 0
         self.took_us = QUICK_US  # by the last call's handler, if that was a plain one
-        self.peak_bytes = 0
+        self.errand: object | None = None  # of whoever was given it right from the queue
         self.may_write_late = False
         self.stop_reason = self.scratch = ""
         self.doomed_ns = 0  # the deadline that it did not meet

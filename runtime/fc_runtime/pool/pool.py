@@ -14,6 +14,7 @@ The state is in `roster`. Who comes up is in `nursery`, who goes in `undertaker`
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from fc_worker import messages as m, wire
@@ -139,38 +140,61 @@ class Pool:
             if waiter in self.roster.waiters:
                 self.roster.waiters.remove(waiter)
             grant = waiter.grant
-        if isinstance(grant, Instance):
-            self.release(grant)
-        elif grant is Leave.START:
+        if grant is Leave.START:
             self.cancel_start()
+        elif isinstance(grant, Instance):
+            if waiter.errand is None:
+                self.release(grant)
+            else:  # somebody may be writing to it right now
+                self.core.supervisor.endings.threads.run(partial(self._take_back, waiter, grant))
+
+    def _take_back(self, waiter: Waiter, instance: Instance) -> None:
+        if waiter.wait_until_begun():
+            self._end_abandoned(instance)
+        else:
+            self.release(instance)
 
     def release(self, instance: Instance, why_stop: str | None = None) -> None:
-        """The caller is done with it: back on the stack, unless there is a reason not to."""
+        """
+        The caller is done with it: back on the stack, unless there is a reason not to; or to
+        whoever is next in the queue, with his event in it if that is a plain one.
+        """
         roster = self.roster
         now = time.monotonic_ns()
-        with roster.lock:
-            roster.serving -= 1
-            roster.used_ns = now
-            reason = why_stop
-            if reason is None and (roster.end or self._wears_out or instance.zygote.gone):
-                reason = self._why_not_keep(instance)
-            if reason is None:
-                instance.advance(Trigger.RELEASE)
-                instance.idle_since_ns = now
-                roster.idle.append(instance)
-                setbacks = roster.setbacks
-                if setbacks.in_a_row and instance.born_ns > setbacks.last_ns:
-                    setbacks.in_a_row = 0
-                if roster.waiters:
+        successor = None
+        try:
+            with roster.lock:
+                roster.serving -= 1
+                roster.used_ns = now
+                reason = why_stop
+                if reason is None and (roster.end or self._wears_out or instance.zygote.gone):
+                    reason = self._why_not_keep(instance)
+                if reason is None:
+                    setbacks = roster.setbacks
+                    if setbacks.in_a_row and instance.born_ns > setbacks.last_ns:
+                        setbacks.in_a_row = 0
+                    if roster.waiters:
+                        successor = roster.successor(instance)
+                    if successor is None:
+                        instance.advance(Trigger.RELEASE)
+                        instance.idle_since_ns = now
+                        instance.errand = None
+                        roster.idle.append(instance)
+                        if roster.waiters:
+                            roster.hand_out()
+                        if not roster.expiry_planned:
+                            undertaker.plan_expiry(self)
+                        return
+                else:
+                    instance.advance(Trigger.STOP)
                     roster.hand_out()
-                if not roster.expiry_planned:
-                    undertaker.plan_expiry(self)
-                return
-            instance.advance(Trigger.STOP)
-            roster.hand_out()
-            nursery.plan_top_up(self)
-            roster.changed.notify_all()
-        undertaker.dismiss(instance, reason)
+                    nursery.plan_top_up(self)
+                    roster.changed.notify_all()
+        finally:
+            if successor is not None:
+                successor.begin(instance)
+        if reason is not None:
+            undertaker.dismiss(instance, reason)
 
     def _why_not_keep(self, instance: Instance) -> str | None:
         end = self.roster.end
@@ -182,13 +206,12 @@ class Pool:
 
     def abandon(self, instance: Instance) -> None:
         """Its caller left in the middle of a call."""
-
-        def end() -> None:
-            self.core.supervisor.endings.end(instance, "abandoned")
-            self.lost(instance)
-
         if instance.state is State.LEASED:
-            self.core.supervisor.endings.threads.run(end)
+            self.core.supervisor.endings.threads.run(partial(self._end_abandoned, instance))
+
+    def _end_abandoned(self, instance: Instance) -> None:
+        self.core.supervisor.endings.end(instance, "abandoned")
+        self.lost(instance)
 
     def lost(self, instance: Instance) -> None:
         """Its caller found it dead, or has ended it."""
@@ -242,35 +265,6 @@ class Pool:
             self.failed_start(instance, None, served=True)
 
         self.core.supervisor.endings.threads.run(end)
-
-    # -- what the supervisor has heard ---------------------------------------------------------
-
-    def on_exit(self, instance: Instance) -> None:
-        """It ended, asked to or not."""
-        roster = self.roster
-        with roster.lock:
-            state = instance.state
-            if state is State.IDLE:
-                roster.idle.remove(instance)
-                instance.advance(Trigger.STOP)
-                roster.setbacks.note_death(time.monotonic_ns())
-                nursery.plan_top_up(self)
-                roster.changed.notify_all()
-        if state in (State.IDLE, State.STOPPING):
-            undertaker.bury(instance)
-
-    def on_orphaned(self, instance: Instance) -> None:
-        """Its zygote is gone. If it serves it may finish; `release` sees to the rest."""
-        roster = self.roster
-        with roster.lock:
-            if instance.state not in (State.IDLE, State.STOPPING):
-                return
-            if instance.state is State.IDLE:
-                roster.idle.remove(instance)
-                instance.advance(Trigger.STOP)
-                nursery.plan_top_up(self)
-        # Also one that has been told to go: nobody else will hear that it has.
-        self.core.supervisor.endings.threads.run(lambda: undertaker.kill(instance, "orphaned"))
 
     # -- the end -------------------------------------------------------------------------------
 

@@ -86,6 +86,17 @@ class Roster:
             elif grant is Leave.START:
                 self.serving += 1
 
+    def successor(self, instance: Instance) -> Waiter | None:
+        """Who is first in the queue, if he takes *instance* right from whom it has served."""
+        errand = self.waiters[0].errand
+        if errand is None or instance.may_write_late or self.serving >= self.max_instances:
+            return None
+        waiter = self.waiters.popleft()
+        waiter.grant = instance
+        instance.errand = errand
+        self.serving += 1
+        return waiter
+
     def missing(self) -> int:
         """How many instances should be started now."""
         if self.end is not None:

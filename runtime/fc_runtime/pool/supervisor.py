@@ -23,6 +23,7 @@ from typing import Any, Final
 from fc_worker import messages as m
 
 from fc_runtime.errors import InternalError, OverloadedError
+from fc_runtime.pool import exits
 from fc_runtime.pool.endings import GONE_WITHIN_S, Endings
 from fc_runtime.pool.events import Log
 from fc_runtime.pool.instance import Exit, Instance
@@ -235,7 +236,7 @@ class Supervisor:
         instance.exit = ending
         self.endings.note_exit(instance)
         instance.exited.set()
-        instance.pool.on_exit(instance)
+        exits.on_exit(instance)
 
     def _lose(self, fd: int, zygote: Zygote) -> None:
         """It ended, told to or not: what it has forked lives on without it."""
@@ -256,7 +257,7 @@ class Supervisor:
             elif instance.exit is None and instance.channel.process_ended():
                 self._note_exit(instance, Exit(None, reason="its zygote was gone"))
             elif instance.exit is None:
-                instance.pool.on_orphaned(instance)
+                exits.on_orphaned(instance)
 
 
 def _never_forked(zygote: Zygote) -> Exit:

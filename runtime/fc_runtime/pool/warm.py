@@ -20,7 +20,7 @@ from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
 from fc_runtime.dispatch.placement import AWAKE_NS, BRISK_NS, QUICK_US, Placement
 from fc_runtime.dispatch.watch import FIRST_MS
 from fc_runtime.outcome import RETURNED, Result, Usage
-from fc_runtime.pool.grants import Grant
+from fc_runtime.pool.grants import Grant, Leave
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.request import Request
 from fc_runtime.pool.serving import Serving
@@ -41,8 +41,117 @@ class Refused:
     grant: Grant
 
 
+class Errand:
+    """
+    One such call. It is begun by its caller; or, if he is in the queue, by whoever hands him the
+    instance: then the worker is at it while he wakes up.
+    """
+
+    __slots__ = (
+        *("_core", "_event", "_flags", "_invocation", "_pool", "_request_id", "_sent"),
+        *("_size", "_started_ns"),
+    )
+
+    def __init__(self, core: "Core", pool: "Pool", event: bytes) -> None:
+        self._core = core
+        self._pool = pool
+        self._event = event
+        self._started_ns = 0
+        self._sent = -1
+
+    @property
+    def is_begun(self) -> bool:
+        return self._sent >= 0
+
+    @property
+    def is_touched(self) -> bool:
+        """Begun; or whoever did was interrupted, and nobody knows what the instance was sent."""
+        return self._started_ns > 0
+
+    def begin(self, instance: Instance, flags: int) -> None:
+        """Write the event. Does not wait."""
+        core, event = self._core, self._event
+        self._flags = flags
+        self._invocation = invocation = core.next_invocation()
+        self._request_id = request_id = core.new_request_id()
+        before, after = self._pool.packed_headers
+        headers = before + request_id.encode() + after
+        size = len(event)
+        prefix = PREFIX.pack(size, len(headers), invocation, _INVOKE, VERSION, flags)
+        frame = prefix + headers + event
+        self._size = len(frame)
+        self._started_ns = time.monotonic_ns()
+        self._sent = instance.channel.write_small(frame)
+
+    def finish(self, instance: Instance, placement: Placement | None) -> Result | Serving:
+        """The answer, which gives the instance back; or the call, for a driver to carry on."""
+        core, pool, channel = self._core, self._pool, instance.channel
+        data = None
+        if self._sent == self._size:
+            # On the same CPU the worker runs before write returns: there is nothing to wait for.
+            awake = placement is not None and placement.awake
+            if awake and not channel.readable_within(AWAKE_NS):
+                instance.took_us = QUICK_US  # or it was not awake: either way, not again at once
+            data = channel.read_some(_READ_BYTES)
+            if data is None and placement is not None and not awake:
+                # It is to run on this very CPU: make room instead of going to sleep, or the answer
+                # would wake us up on another one, and the next call would start from there.
+                os.sched_yield()
+                data = channel.read_some(_READ_BYTES)
+            if data is None and channel.wait_readable(FIRST_MS):
+                data = channel.read_some(_READ_BYTES)
+        ended_ns = time.monotonic_ns()
+        if data and len(data) >= PREFIX_BYTES:
+            body_size, header_size, answered, kind, version, said = PREFIX.unpack_from(data)
+            microseconds = wire.plain_microseconds(kind, header_size, said)
+            if (
+                microseconds is not None
+                and len(data) == PREFIX_BYTES + body_size
+                and answered == self._invocation
+                and version == VERSION
+                and body_size <= core.max_response_bytes
+            ):
+                took_ns = ended_ns - self._started_ns
+                if core.placer.in_trial:
+                    core.placer.learn(placement, took_ns - microseconds * 1000)
+                instance.invocations += 1
+                instance.took_us = microseconds
+                result = Result(
+                    data[PREFIX_BYTES:],
+                    RETURNED,
+                    instance.take_log(cut=False),
+                    self._request_id,
+                    pool.name,
+                    took_ns / 1e6,
+                    None,
+                    False,
+                    Usage(microseconds / 1e6, 0.0, instance.peak_bytes),
+                    instance.name,
+                )
+                pool.counts.add(RETURNED, cold=False)
+                pool.release(instance)
+                return result
+        return self._carried_on(instance, placement, data)
+
+    def _carried_on(
+        self, instance: Instance, placement: Placement | None, data: bytes | None
+    ) -> Serving:
+        pool = self._pool
+        headers = {m.REQUEST_ID: self._request_id, **pool.fixed_headers}
+        serving = Serving(
+            self._core,
+            Request(pool, self._event, headers, self._request_id, pool.timeout_ns),
+            instance,
+            cold=False,
+            invocation=self._invocation,
+            flags=self._flags,
+        )
+        serving.resume(self._started_ns, placement, self._sent, data)
+        return serving
+
+
 def try_warm(
-    core: "Core", pool: "Pool", event: bytes, wait: Callable[["Pool"], Grant]
+    core: "Core", pool: "Pool", event: bytes, wait: Callable[["Pool", Errand], Grant]
 ) -> Result | Serving | Refused:
     """
     The result; or the call under way, for a driver to carry on; or what the pool gave that is no
@@ -54,99 +163,36 @@ def try_warm(
     Args:
         wait: what the pool gives to whoever finds no idle instance, in the queue if need be.
     """
+    errand = Errand(core, pool, event)
     instance = pool.lease_idle()
     if instance is None:
-        grant = wait(pool)
-        if type(grant) is not Instance or grant.may_write_late:
+        grant = wait(pool, errand)
+        if type(grant) is not Instance or (grant.may_write_late and not errand.is_begun):
             return Refused(grant)
         instance = grant
     placer = core.placer
     placement = None
     try:
-        pid = instance.channel.pid
-        if placer.enabled and pid is not None:  # its zygote may not have told yet
-            placement = placer.borrow(
-                pid,
-                brisk=instance.took_us < QUICK_US
-                and pool.roster.serving == 1
-                and time.monotonic_ns() - instance.idle_since_ns < BRISK_NS,
-            )
-        begun = _carry(core, pool, instance, event, placement)
+        if not errand.is_begun:
+            if errand.is_touched:
+                pool.abandon(instance)
+                return Refused(Leave.MOVED)
+            pid = instance.channel.pid
+            if placer.enabled and pid is not None:  # its zygote may not have told yet
+                placement = placer.borrow(
+                    pid,
+                    brisk=instance.took_us < QUICK_US
+                    and pool.roster.serving == 1
+                    and time.monotonic_ns() - instance.idle_since_ns < BRISK_NS,
+                )
+            errand.begin(instance, 0 if placement is None else placement.flag)
+        begun = errand.finish(instance, placement)
     except BaseException:  # Ctrl-C: the answer, if one comes, must not meet the next caller
         if placement is not None:
             placer.give_back(placement)
-        pool.abandon(instance)
+        if instance.errand is None or instance.errand is errand:  # else it is somebody else's
+            pool.abandon(instance)
         raise
     if placement is not None and type(begun) is Result:
         placer.give_back(placement)
     return begun
-
-
-def _carry(
-    core: "Core", pool: "Pool", instance: Instance, event: bytes, placement: Placement | None
-) -> Result | Serving:
-    channel = instance.channel
-    invocation = core.next_invocation()
-    request_id = core.new_request_id()
-    before, after = pool.packed_headers
-    headers = before + request_id.encode() + after
-    flags = 0 if placement is None else placement.flag
-    size = len(event)
-    frame = PREFIX.pack(size, len(headers), invocation, _INVOKE, VERSION, flags) + headers + event
-    started_ns = time.monotonic_ns()
-    sent = channel.write_small(frame)
-    data = None
-    if sent == len(frame):
-        # On the same CPU the worker runs before write returns: then there is nothing to wait for.
-        awake = placement is not None and placement.awake
-        if awake and not channel.readable_within(AWAKE_NS):
-            instance.took_us = QUICK_US  # or it was not awake: either way, not again at once
-        data = channel.read_some(_READ_BYTES)
-        if data is None and placement is not None and not awake:
-            # It is to run on this very CPU: make room instead of going to sleep, or the answer
-            # would wake us up on another one, and the next call would start from there.
-            os.sched_yield()
-            data = channel.read_some(_READ_BYTES)
-        if data is None and channel.wait_readable(FIRST_MS):
-            data = channel.read_some(_READ_BYTES)
-    ended_ns = time.monotonic_ns()
-    if data and len(data) >= PREFIX_BYTES:
-        body_size, header_size, answered, kind, version, said = PREFIX.unpack_from(data)
-        microseconds = wire.plain_microseconds(kind, header_size, said)
-        if (
-            microseconds is not None
-            and len(data) == PREFIX_BYTES + body_size
-            and answered == invocation
-            and version == VERSION
-            and body_size <= core.max_response_bytes
-        ):
-            took_ns = ended_ns - started_ns
-            if core.placer.in_trial:
-                core.placer.learn(placement, took_ns - microseconds * 1000)
-            instance.invocations += 1
-            instance.took_us = microseconds
-            result = Result(
-                data[PREFIX_BYTES:],
-                RETURNED,
-                instance.take_log(cut=False),
-                request_id,
-                pool.name,
-                took_ns / 1e6,
-                None,
-                False,
-                Usage(microseconds / 1e6, 0.0, instance.peak_bytes),
-                instance.name,
-            )
-            pool.counts.add(RETURNED, cold=False)
-            pool.release(instance)
-            return result
-    request = Request(
-        pool,
-        event,
-        {m.REQUEST_ID: request_id, **pool.fixed_headers},
-        request_id,
-        pool.timeout_ns,
-    )
-    serving = Serving(core, request, instance, cold=False, invocation=invocation, flags=flags)
-    serving.resume(started_ns, placement, sent, data)
-    return serving

@@ -1,0 +1,58 @@
+"""A thread's turn: its place in the queue of a pool, and its sleep there."""
+
+import threading
+from typing import cast
+
+from fc_runtime.pool.grants import Grant
+from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.pool import Pool
+from fc_runtime.pool.warm import Errand
+
+
+class ThreadWaiter:
+    """A caller asleep on a lock, which whoever gives him something opens."""
+
+    __slots__ = ("_gate", "errand", "grant")
+
+    def __init__(self, errand: Errand | None = None) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self.errand = errand
+        self.grant: Grant | None = None
+
+    def offer(self, grant: Grant) -> bool:
+        self.grant = grant
+        self._gate.release()
+        return True
+
+    def begin(self, instance: Instance) -> None:
+        try:
+            if self.errand is not None:
+                self.errand.begin(instance, flags=0)
+        finally:
+            self._gate.release()
+
+    def wait_until_begun(self) -> bool:
+        self._gate.acquire()
+        return self.errand is not None and self.errand.is_touched
+
+    def wait(self, pool: Pool) -> Grant:
+        try:
+            self._gate.acquire()
+        except BaseException:  # Ctrl-C while queueing: leave the queue, or give back
+            pool.withdraw(self)
+            raise
+        if self.grant is None:
+            raise AssertionError("woken without a grant")
+        return self.grant
+
+
+def take_turn(pool: Pool, errand: Errand | None = None) -> Grant:
+    """
+    What *pool* gives, once it is this thread's turn. Raises OverloadedError.
+
+    Args:
+        errand: what may have been begun by then, if it is given an instance.
+    """
+    grant = pool.lease(lambda: ThreadWaiter(errand))
+    return grant.wait(pool) if isinstance(grant, ThreadWaiter) else cast("Grant", grant)
