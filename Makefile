@@ -74,7 +74,7 @@ fuzz: $(VENV)/dev.stamp ## what a worker may say, guided by coverage; a minute, 
 	$(BIN)/python tests/fuzz/decoder_target.py .fuzz/corpus -max_total_time=$(FUZZ_SECONDS) \
 		-rss_limit_mb=512 -print_final_stats=1 -artifact_prefix=.fuzz/
 
-bench: $(VENV)/bench.stamp ## figures beside floors and rivals, docs/performance.md; 20 minutes
+bench: $(VENV)/bench.stamp ## figures beside floors and rivals, docs/performance.md; 25 minutes
 	@$(BIN)/python -c 'import ray' 2>/dev/null || $(PIP) install -e '.[bench-ray]' || \
 		echo "make: Ray cannot be installed here; the page will say that it was not measured." >&2
 	$(BIN)/python benchmarks/run.py --publish

@@ -337,9 +337,21 @@ HTTP = (
     ),
 )
 
+TASKS = tuple(
+    Target(
+        text=f"tasks a second with 100,000 waiting, {store}: at least 0.8 x with 100",
+        case="tasks",
+        points=("depth 100,000",),
+        above=above,
+        below_point="depth 100",
+        at_least=0.8,
+    )
+    for store, above in (("SQLite", SUBJECT), ("PostgreSQL", "fc-runtime, PostgreSQL"))
+)
+
 TARGETS = (
     *(*WARM, *LARGE, *THROUGHPUT, *COLD, *FRESH),
-    *(*MEMORY, *HEAVY_IMPORTS, *SCALE, *DEADLINE, *SANDBOX, *HTTP),
+    *(*MEMORY, *HEAVY_IMPORTS, *SCALE, *DEADLINE, *SANDBOX, *HTTP, *TASKS),
 )
 
 

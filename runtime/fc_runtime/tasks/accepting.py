@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, insert
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,6 +15,14 @@ from fc_runtime.tasks.records import Record, Submission, new_task_id
 from fc_runtime.tasks.schema import BODIES, EVENT, TASKS
 from fc_runtime.tasks.states import Phase, Status
 from fc_runtime.tasks.written import event_line, events_from
+
+_INSERT: Final = {
+    name: dialect.insert(TASKS)
+    .on_conflict_do_nothing(index_elements=[TASKS.c.function, TASKS.c.task_id])
+    .returning(TASKS.c.seq, TASKS.c.function, TASKS.c.task_id)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+_INSERT_BODIES: Final = insert(BODIES)
 
 
 def accept(
@@ -47,22 +55,14 @@ def accept(
             bodies.append({"key": body_key(seq, EVENT), "body": submission.event})
         answers.append(_record(submission, row, seq))
     if bodies:
-        connection.execute(insert(BODIES), bodies)
+        connection.execute(_INSERT_BODIES, bodies)
     return answers
 
 
 def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], int]:
     """Numbers of those that were new, by function and task id."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = (
-        dialect.insert(TASKS)
-        .on_conflict_do_nothing(index_elements=[TASKS.c.function, TASKS.c.task_id])
-        .returning(TASKS.c.seq, TASKS.c.function, TASKS.c.task_id)
-    )
-    return {
-        (function, task_id): seq
-        for seq, function, task_id in connection.execute(statement, list(rows))
-    }
+    inserted = connection.execute(_INSERT[connection.dialect.name], list(rows)).all()
+    return {(function, task_id): seq for seq, function, task_id in inserted}
 
 
 def _row(submission: Submission, now: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ dead for all others, whatever he thinks himself: see `queue` for how he finds ou
 
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from fc_runtime.tasks.clock import database_ms, now_ms
 from fc_runtime.tasks.fullness import Fullness
@@ -18,14 +18,17 @@ from fc_runtime.tasks.states import FINAL, Phase, Status
 from fc_runtime.tasks.written import event_line
 
 _COLUMNS: Final = TASKS.c
+_RENEW: Final = (
+    update(OWNERS)
+    .where(OWNERS.c.owner == bindparam("of_owner"))
+    .values(lease_ms=bindparam("until_ms"))
+)
 
 
 def renew(connection: Connection, owner: Owner, lease_s: float) -> bool:
     """Its lease, from now. False if it had none: whatever it held before is somebody else's."""
     lease_ms = database_ms(connection) + round(lease_s * 1000)
-    renewed = connection.execute(
-        update(OWNERS).where(OWNERS.c.owner == owner.owner).values(lease_ms=lease_ms)
-    )
+    renewed = connection.execute(_RENEW, {"of_owner": owner.owner, "until_ms": lease_ms})
     if renewed.rowcount:
         return True
     values = {name: getattr(owner, name) for name in ("owner", "node", "host", "pid")}

@@ -8,7 +8,7 @@ and is dropped if it is somebody else's by now.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, func, insert, literal, select, update
+from sqlalchemy import Connection, Select, bindparam, case, func, insert, literal, select, update
 
 from fc_runtime.tasks.clock import now_ms
 from fc_runtime.tasks.fullness import Fullness
@@ -62,6 +62,57 @@ _MARK: Final = (
         events=_COLUMNS.events + bindparam("new_lines"),
     )
 )
+_INSERT_BODIES: Final = insert(BODIES)
+_OF_FUNCTION: Final = (IS_WAITING, _COLUMNS.function == bindparam("of_function"))
+_DUE: Final = (
+    select(TASKS)
+    .where(*_OF_FUNCTION, _COLUMNS.due_ms <= bindparam("now"))
+    .order_by(_COLUMNS.due_ms, _COLUMNS.seq)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_NEXT_DUE: Final = select(func.min(_COLUMNS.due_ms)).where(
+    *_OF_FUNCTION, _COLUMNS.due_ms > bindparam("now")
+)
+_HOLD: Final = (
+    update(TASKS)
+    .where(_COLUMNS.seq.in_(bindparam("seqs", expanding=True)))
+    .values(
+        phase=int(Phase.HELD),
+        owner=bindparam("by_owner"),
+        status=case((_FINAL, _COLUMNS.status), else_=literal(Status.DEQUEUED.value)),
+        deliveries=_COLUMNS.deliveries + case((_FINAL, 0), else_=1),
+        events=_COLUMNS.events + case((_FINAL, literal("")), else_=bindparam("line")),
+    )
+)
+_STILL_HELD: Final = (
+    select(_COLUMNS.seq, _COLUMNS.owner, _COLUMNS.deliveries, _COLUMNS.status)
+    .where(_COLUMNS.seq.in_(bindparam("seqs", expanding=True)), IS_HELD)
+    .order_by(_COLUMNS.seq)
+    .with_for_update()
+)
+
+
+def _waiting_functions() -> Select[tuple[str]]:
+    """
+    Those that have tasks, from the one after ``after`` on, a turn's worth: by leaps through the
+    index, from the first task of one to the first of the next, however many each has.
+    """
+    first = select(func.min(_COLUMNS.function).label("function")).where(
+        IS_WAITING, _COLUMNS.function > bindparam("after")
+    )
+    names = first.cte("names", recursive=True)
+    following = (
+        select(func.min(_COLUMNS.function))
+        .where(IS_WAITING, _COLUMNS.function > names.c.function)
+        .correlate(names)
+        .scalar_subquery()
+    )
+    names = names.union_all(select(following).where(names.c.function.is_not(None)))
+    return select(names.c.function).where(names.c.function.is_not(None)).limit(FUNCTIONS_A_TURN)
+
+
+_WAITING: Final = _waiting_functions()
 
 
 # -- taking ------------------------------------------------------------------------------------
@@ -71,24 +122,21 @@ def take(connection: Connection, fullness: Fullness, ask: Ask) -> Taken:
     """Some of those that are due, of each function in turn."""
     kept_alive = renew(connection, ask.owner, ask.lease_s)
     now = now_ms()
-    functions = _waiting_functions(connection, ask.after)
+    waiting = connection.execute(_WAITING, {"after": ask.after}).scalars()
+    functions = [str(name) for name in waiting]
     rooms = {function: ask.rooms(function) for function in functions}
     given = shares(rooms, dict(ask.taken), ask.free, ask.kept)
     rows: list[Any] = []
     deep: set[str] = set()
     dues: list[int] = []
     for function, count in given.items():
-        due = (IS_WAITING, _COLUMNS.function == function, _COLUMNS.due_ms <= now)
-        found = select(TASKS).where(*due).order_by(_COLUMNS.due_ms, _COLUMNS.seq).limit(count)
-        mine = list(connection.execute(found.with_for_update(skip_locked=True)))
+        asked = {"of_function": function, "now": now}
+        mine = connection.execute(_DUE, asked | {"most": count}).all()
         rows += mine
         if len(mine) == count:
             deep.add(function)
             continue
-        later = select(func.min(_COLUMNS.due_ms)).where(
-            IS_WAITING, _COLUMNS.function == function, _COLUMNS.due_ms > now
-        )
-        told = connection.execute(later).scalar()
+        told = connection.execute(_NEXT_DUE, asked).scalar()
         if told is not None:
             dues.append(told)
     left_out = [name for name in functions if rooms[name] > 0 and name not in given]
@@ -116,44 +164,14 @@ def take_expired(connection: Connection, fullness: Fullness, owner: Owner) -> li
     return _hold(connection, fullness, owner, list(connection.execute(found)), now)
 
 
-def _waiting_functions(connection: Connection, after: str) -> list[str]:
-    """
-    Those that have tasks, from the one after *after* on, a turn's worth: by leaps through the
-    index, from the first task of one to the first of the next, however many each has.
-    """
-    first = select(func.min(_COLUMNS.function).label("function")).where(
-        IS_WAITING, _COLUMNS.function > after
-    )
-    names = first.cte("names", recursive=True)
-    following = (
-        select(func.min(_COLUMNS.function))
-        .where(IS_WAITING, _COLUMNS.function > names.c.function)
-        .correlate(names)
-        .scalar_subquery()
-    )
-    names = names.union_all(select(following).where(names.c.function.is_not(None)))
-    found = select(names.c.function).where(names.c.function.is_not(None)).limit(FUNCTIONS_A_TURN)
-    return [str(name) for name in connection.execute(found).scalars()]
-
-
 def _hold(
     connection: Connection, fullness: Fullness, owner: Owner, rows: Sequence[Any], now: int
 ) -> list[Held]:
     if not rows:
         return []
     seqs = [row.seq for row in rows]
-    connection.execute(
-        update(TASKS)
-        .where(_COLUMNS.seq.in_(seqs))
-        .values(
-            phase=Phase.HELD,
-            owner=owner.owner,
-            status=case((_FINAL, _COLUMNS.status), else_=literal(Status.DEQUEUED.value)),
-            deliveries=_COLUMNS.deliveries + case((_FINAL, 0), else_=1),
-            events=_COLUMNS.events
-            + case((_FINAL, literal("")), else_=literal(event_line(Status.DEQUEUED, now))),
-        )
-    )
+    line = event_line(Status.DEQUEUED, now)
+    connection.execute(_HOLD, {"seqs": seqs, "by_owner": owner.owner, "line": line})
     bodies = bodies_of(connection, seqs)
     for row in rows:
         fullness.add(row.function, -1)
@@ -195,7 +213,7 @@ def write(
     if settled:
         connection.execute(_SETTLE, settled)
     if bodies:
-        connection.execute(insert(BODIES), bodies)
+        connection.execute(_INSERT_BODIES, bodies)
     return [after.get(one.held.attempt.seq) if isinstance(one, Change) else None for one in told]
 
 
@@ -205,16 +223,8 @@ def _still_ours(
     if not changes:
         return {}
     seqs = [change.held.attempt.seq for change in changes]
-    found = (
-        select(_COLUMNS.seq, _COLUMNS.owner, _COLUMNS.deliveries, _COLUMNS.status)
-        .where(_COLUMNS.seq.in_(seqs), IS_HELD)
-        .order_by(_COLUMNS.seq)
-        .with_for_update()
-    )
-    return {
-        (seq, owner, deliveries): Status(status)
-        for seq, owner, deliveries, status in connection.execute(found)
-    }
+    found = connection.execute(_STILL_HELD, {"seqs": seqs}).all()
+    return {(seq, owner, deliveries): Status(status) for seq, owner, deliveries, status in found}
 
 
 def _row(change: Change) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select
 
 from fc_runtime.checks import check_whole
 from fc_runtime.errors import InvalidFunctionError, TaskNotFoundError
@@ -104,11 +104,16 @@ def body_key(seq: int, kind: int) -> int:
     return 2 * seq + kind
 
 
+_BODIES: Final = select(BODIES.c.key, BODIES.c.body).where(
+    BODIES.c.key.in_(bindparam("keys", expanding=True))
+)
+
+
 def bodies_of(connection: Connection, seqs: Iterable[int]) -> dict[int, bytes]:
     """Events and payloads of these tasks, by `body_key`."""
     keys = [body_key(seq, kind) for seq in seqs for kind in (EVENT, PAYLOAD)]
-    found = select(BODIES.c.key, BODIES.c.body).where(BODIES.c.key.in_(keys))
-    return {key: bytes(body) for key, body in connection.execute(found)}
+    found = connection.execute(_BODIES, {"keys": keys}).all()
+    return {key: bytes(body) for key, body in found}
 
 
 def record_from(row: Row[Any], bodies: dict[int, bytes]) -> Record:

@@ -1,6 +1,6 @@
 """An attempt on an `AsyncRuntime`: `invoke`, and ``context.retry_count`` says how often before."""
 
-from fc_runtime.aio import AsyncRuntime
+from fc_runtime.aio import AsyncRuntime, lean_of
 from fc_runtime.credentials import Credentials
 from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import Result
@@ -22,6 +22,8 @@ async def run_once(
     As ``runtime.invoke(name, event, request_id=…, check=False)``. Cancelling it ends the instance.
     On any loop, also one that is not the runtime's usual one.
     """
+    if not retry_count and timeout_s is None and credentials is None and http is None:
+        return await lean_of(runtime).invoke(name, event, request_id)
     request = await runtime._request(  # noqa: SLF001 (a third face of the same thing)
         name,
         event,
