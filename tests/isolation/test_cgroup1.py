@@ -1,12 +1,14 @@
 """
-The cgroup v1 tier in both of its ways to end a tree: ``cgroup.kill`` of a version 2 hierarchy
-beside it, and the freezer, which a host without one falls back on.
+The cgroup v1 tier: its limits, and its way to end a tree, which is to let nobody fork any more and
+then to kill all who are there.
 """
 
 import errno
 import json
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 from fc_runtime import OutOfMemory, Runtime, TimedOut
-from fc_runtime.isolation import cgroups, tiers
-from fc_runtime.isolation.cgroup1 import Cgroup1
+from fc_runtime.isolation import cgroup1, cgroups
+from fc_runtime.isolation.cgroup1 import AT_A_TIME, Cell, Cgroup1
 from fc_runtime.isolation.tiers import Limits, UnavailableError
 from support.processes import printed_pids, still_running
 from support.stage import Gate, Recorder, until, wait_gone
@@ -25,9 +27,9 @@ NAMESPACE = Path("/proc/self/ns/pid").stat().st_ino
 Register = Callable[..., Callable[..., Any]]
 
 try:
-    Cgroup1.open(unified=False).close()
+    Cgroup1.open().close()
 except UnavailableError as unavailable:
-    pytest.skip(f"no cgroup v1 with a freezer here: {unavailable}", allow_module_level=True)
+    pytest.skip(f"no cgroup v1 here: {unavailable}", allow_module_level=True)
 
 HIERARCHIES = cgroups.find_hierarchies()
 
@@ -38,25 +40,10 @@ def folders() -> set[Path]:
     return {entry for top in tops for entry in top.glob(f"fc-runtime-{os.getpid()}-*")}
 
 
-@pytest.fixture(params=[False, True], ids=["freezer", "cgroup.kill"])
-def unified(request: pytest.FixtureRequest) -> bool:
-    """By which of the two ways a tree is ended."""
-    if request.param:
-        tier = Cgroup1.open()
-        tier.close()
-        if tier._killer is None:
-            pytest.skip("no version 2 hierarchy with cgroup.kill beside it")
-    return bool(request.param)
-
-
 @pytest.fixture
-def runtime(unified: bool, monkeypatch: pytest.MonkeyPatch, log: Recorder) -> Iterator[Runtime]:
+def runtime(log: Recorder) -> Iterator[Runtime]:
     before = folders()
-    monkeypatch.setattr(tiers, "open_tier", lambda _name: Cgroup1.open(unified=unified))
     with Runtime(isolation="cgroup1", log=log) as made:
-        isolation = made._core.holding.isolation
-        assert isinstance(isolation, Cgroup1)
-        assert unified is (isolation._freezer is None)
         yield made
         made.close(0.0)
     assert before == folders()
@@ -146,24 +133,19 @@ def test_files_in_memory_are_memory(register: Register, way: str) -> None:
     Path("/dev/shm/large").unlink(missing_ok=True)
 
 
-def test_open_removes_what_a_dead_program_has_left(unified: bool) -> None:
+def test_open_removes_what_a_dead_program_has_left() -> None:
     """Its folders, and those of its instances, in every hierarchy; nobody else's."""
     with subprocess.Popen(["true"]) as ended:
         pass
     ticks = cgroups._start_ticks(psutil.Process().pid)
     parents = {HIERARCHIES.own["memory"], HIERARCHIES.own["pids"]}
-    if unified:
-        assert HIERARCHIES.unified is not None
-        parents.add(HIERARCHIES.unified)
-    else:
-        parents.add(HIERARCHIES.own["freezer"])
     dead = [parent / f"fc-runtime-{ended.pid}-1-1-{NAMESPACE}" for parent in parents]
     living = [parent / f"fc-runtime-{os.getpid()}-{ticks}-987654-{NAMESPACE}" for parent in parents]
     for folder in (*dead, *living):
         folder.mkdir()
         (folder / "3").mkdir()
 
-    Cgroup1.open(unified=unified).close()
+    Cgroup1.open().close()
 
     assert [] == [folder for folder in dead if folder.exists()]
     for folder in living:
@@ -171,12 +153,12 @@ def test_open_removes_what_a_dead_program_has_left(unified: bool) -> None:
         folder.rmdir()
 
 
-def test_closing_removes_all_of_it(unified: bool) -> None:
+def test_closing_removes_all_of_it() -> None:
     """What is shared by all cells as well as theirs; no hierarchy has more in it than before."""
     before = folders()
-    tier = Cgroup1.open(unified=unified)
+    tier = Cgroup1.open()
     cell = tier.cell(1, Limits(memory_bytes=64 * MiB, processes=8, cpu=0.1 if cpu_here() else None))
-    assert len(cell.folders) >= 3
+    assert len(cell.folders) == len({*map(Path, cell.folders)}) >= 2
     assert all(Path(folder).is_dir() for folder in cell.folders)
 
     assert cell.close()
@@ -190,12 +172,108 @@ def cpu_here() -> bool:
     return "cpu" in HIERARCHIES.own
 
 
-def test_refused_limit_leaves_no_folder(unified: bool) -> None:
+def test_refused_limit_leaves_no_folder() -> None:
     """One that the kernel does not take: OSError, and what had been made for it is gone."""
-    tier = Cgroup1.open(unified=unified)
+    tier = Cgroup1.open()
 
     with pytest.raises(OSError, match="Invalid argument"):
         tier.cell(1, Limits(memory_bytes=64 * MiB, processes=-8))
 
     assert [] == [path for base in folders() for path in base.iterdir() if path.name == "1"]
     tier.close()
+
+
+# -- the end of a tree -------------------------------------------------------------------------
+
+RELAY = """
+import os, sys, time
+with open(f"{sys.argv[1]}/cgroup.procs", "w") as members:
+    members.write("0")
+for _ in range(int(sys.argv[2])):
+    if os.fork() == 0:
+        os.write(1, b".")
+        while True:  # each lives only until it has forked the next
+            try:
+                if os.fork():
+                    os._exit(0)
+            except BlockingIOError:
+                time.sleep(1000)  # nobody may fork any more
+os.write(1, b"!")
+time.sleep(1000)
+"""
+MANY = """
+import os, sys, time
+with open(f"{sys.argv[1]}/cgroup.procs", "w") as members:
+    members.write("0")
+for _ in range(int(sys.argv[2]) - 1):
+    if os.fork() == 0:
+        time.sleep(1000)
+os.write(1, b"!")
+time.sleep(1000)
+"""
+
+
+@pytest.fixture
+def cell() -> Iterator[Cell]:
+    tier = Cgroup1.open()
+    made = tier.cell(1, Limits(memory_bytes=512 * MiB, processes=1000))
+    yield made
+    until(made.close)
+    tier.close()
+
+
+def pids_folder(cell: Cell) -> str:
+    return next(folder for folder in cell.folders if "/pids" in folder)
+
+
+def started(program: str, cell: Cell, count: int) -> "subprocess.Popen[bytes]":
+    """In *cell*, once all are there."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, pids_folder(cell), str(count)], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    while process.stdout.read(1) != b"!":
+        pass
+    return process
+
+
+def members(cell: Cell) -> list[str]:
+    return Path(pids_folder(cell), "cgroup.procs").read_text().split()
+
+
+@pytest.mark.parametrize("_round", range(5))
+def test_nobody_outruns_the_kill(cell: Cell, _round: int) -> None:
+    """Relays whose every process lives only until it has forked the next: at most one is late."""
+    with started(RELAY, cell, 6) as process:
+        assert process.stdout is not None
+        cell.kill(0, -1, -1)
+        cell.kill(0, -1, -1)
+
+        process.stdout.read()  # until nobody is left to write to it
+        assert -signal.SIGKILL == process.wait(timeout=10)
+    until(lambda: not members(cell))
+
+
+def test_more_than_there_are_descriptors_for_at_a_time(cell: Cell) -> None:
+    """Several rounds of them: all are killed, and no descriptor is left."""
+    before = len(os.listdir("/proc/self/fd"))
+    with started(MANY, cell, 3 * AT_A_TIME + 1) as process:
+        assert 3 * AT_A_TIME + 1 == len(members(cell))
+        cell.kill(0, -1, -1)
+
+        assert -signal.SIGKILL == process.wait(timeout=10)
+    until(cell.close)
+    assert before == len(os.listdir("/proc/self/fd"))
+
+
+def test_a_number_that_is_a_strangers_by_now_is_not_killed(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was listed has ended since, and somebody else was given his number."""
+    with subprocess.Popen(["sleep", "1000"]) as stranger:
+        lists = iter([{stranger.pid}, set()])
+        monkeypatch.setattr(cgroup1, "_listed", lambda _members: next(lists))
+        cell.kill(0, -1, -1)
+
+        assert stranger.poll() is None
+        stranger.kill()

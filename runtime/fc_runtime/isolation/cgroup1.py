@@ -1,13 +1,14 @@
 """
-The cgroup v1 tier: limits by v1's memory and pids controllers; the end of the tree by v2's
-``cgroup.kill`` where a host has both versions mounted, else by v1's freezer: nobody who is frozen
-forks, so one pass kills them all.
+The cgroup v1 tier: limits by v1's memory and pids controllers. The end of a tree is two steps: its
+limit of processes becomes none, so that nobody forks any more, and then all who are there are
+killed. It could be one write to ``cgroup.kill`` where version 2 is mounted beside; but who joins a
+cgroup of version 2 waits for it as long as three starts take (docs/adr/0017).
 """
 
+import itertools
 import os
 import signal
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,8 @@ from fc_runtime.isolation.tiers import Limits, UnavailableError
 
 NEEDED: Final = ("memory", "pids")
 CPU_PERIOD_US: Final = 100_000
-FROZEN_WITHIN_S: Final = 0.25
-PASSES: Final = 20
+PASSES: Final = 100
+AT_A_TIME: Final = 64  # descriptors
 MEND: Final = "run as root, with cgroup v1's memory and pids controllers mounted"
 
 
@@ -27,70 +28,87 @@ class Cell(CgroupCell):
     usage = "memory.usage_in_bytes"
     events = "memory.oom_control"
 
-    def __init__(
-        self, folders: Sequence[Path], limits: Limits, killer: Path | None, freezer: Path | None
-    ) -> None:
-        super().__init__(folders, limits, killer)
-        self._freezer = freezer
+    def __init__(self, folders: Sequence[Path], limits: Limits, pids: Path) -> None:
+        super().__init__(folders, limits, str(pids / "pids.max"), b"0")
+        self._list = f"{pids}/cgroup.procs"
+        self._held: dict[int, int] = {}  # pidfds of members
+
+    def get_ready(self) -> None:
+        super().get_ready()
+        with suppress(OSError):
+            self._hold(_listed(self._list) - self._held.keys())
 
     def kill(self, pid: int, pidfd: int, init_pidfd: int) -> None:
         try:
-            if self.killer is not None:
-                self.write_kill()
-            elif self._freezer is not None:
-                _freeze_and_kill(self._freezer)
+            self.write_kill()
+            self._kill_all()
             self.kill_who_has_not_joined(pidfd, init_pidfd)
         except OSError:  # out of descriptors
             if pidfd >= 0:
                 portable.TreeCell(self._limits).kill(pid, pidfd, init_pidfd)
+
+    def close(self) -> bool:
+        self._let_go()
+        return super().close()
+
+    def _kill_all(self) -> None:
+        """
+        Nobody begins to fork any more. A number may have become a stranger's since it was listed:
+        so a pidfd of it first, and whoever is still listed then is who was meant. Who was in the
+        middle of a fork may come late; the cell cannot be closed then, and is killed again
+        (`Endings.dispose`). Raises OSError.
+        """
+        killed: set[int] = set()
+        for _ in range(PASSES):
+            left = _listed(self._list) - killed
+            for pid in left & self._held.keys():
+                with suppress(ProcessLookupError):  # ended, and another has its number
+                    signal.pidfd_send_signal(self._held[pid], signal.SIGKILL)
+                    killed.add(pid)
+            if left <= killed:
+                return
+            self._let_go()
+            self._hold(left - killed)
+
+    def _hold(self, pids: Iterable[int]) -> None:
+        """Some of them. Raises OSError."""
+        for pid in itertools.islice(pids, AT_A_TIME):
+            with suppress(ProcessLookupError):
+                self._held[pid] = os.pidfd_open(pid)
+
+    def _let_go(self) -> None:
+        with suppress(KeyError):  # there are no more; other threads may be at it too
+            while True:
+                os.close(self._held.popitem()[1])
 
 
 class Cgroup1:
     name = "cgroup1"
     source = "cgroup v1 memory.oom_control"
 
-    def __init__(self, bases: dict[str, Path], killer: Path | None, freezer: Path | None) -> None:
+    def __init__(self, bases: dict[str, Path]) -> None:
         self._bases = bases  # by controller, memory first
-        self._killer = killer
-        self._freezer = freezer
         self.enforces = frozenset({"memory", "processes"}) | (bases.keys() & {"cpu"})
 
     @classmethod
-    def open(cls, *, unified: bool = True) -> "Cgroup1":
-        """
-        Folders for one runtime. Raises UnavailableError.
-
-        Args:
-            unified: use v2's ``cgroup.kill`` if it is there; False is for those who want to see
-                the freezer at work.
-        """
+    def open(cls) -> "Cgroup1":
+        """Folders for one runtime. Raises UnavailableError."""
         found = cgroups.find_hierarchies()
         missing = [name for name in NEEDED if name not in found.own]
         if missing:
             raise UnavailableError(f"no v1 controller {', '.join(missing)}", MEND)
         made: dict[str, Path] = {}
-        killer = freezer = None
         try:
             for name in (*NEEDED, "cpu"):
                 if name in found.own:
                     there = (base for base in made.values() if base.parent == found.own[name])
                     # Controllers that are mounted together share their folders.
                     made[name] = next(there, None) or cgroups.make_base(found.own[name])
-            if unified and found.unified is not None:
-                killer = cgroups.make_base(found.unified)
-                if not _can_kill(killer):
-                    cgroups.remove_tree(killer)
-                    killer = None
-            if killer is None:
-                if "freezer" not in found.own:
-                    raise OSError("neither cgroup.kill nor a freezer")
-                freezer = cgroups.make_base(found.own["freezer"])
-            tier = cls(made, killer, freezer)
+            tier = cls(made)
             tier.cell(0, Limits(memory_bytes=2**30, processes=8)).close()
         except OSError as error:
-            for base in (*made.values(), killer, freezer):
-                if base is not None:
-                    cgroups.remove_tree(base)
+            for base in made.values():
+                cgroups.remove_tree(base)
             raise UnavailableError(str(error), MEND) from error
         return tier
 
@@ -99,11 +117,8 @@ class Cgroup1:
         wanted = {key: base / name for key, base in self._bases.items()}
         if limits.cpu is None:
             wanted.pop("cpu", None)
-        killer = self._killer / name if self._killer else None
-        freezer = self._freezer / name if self._freezer else None
-        every = [folder for folder in (*wanted.values(), killer, freezer) if folder is not None]
-        folders = list(dict.fromkeys(every))
-        cell = Cell(folders, limits, killer, freezer)
+        folders = list(dict.fromkeys(wanted.values()))
+        cell = Cell(folders, limits, wanted["pids"])
         try:
             for folder in folders:
                 folder.mkdir()
@@ -121,36 +136,17 @@ class Cgroup1:
         return cell
 
     def close(self) -> None:
-        for base in (*self._bases.values(), self._killer, self._freezer):
-            if base is not None:
-                cgroups.remove_tree(base)
+        for base in self._bases.values():
+            cgroups.remove_tree(base)
 
 
-def _can_kill(base: Path) -> bool:
-    probe = base / "kill"
-    probe.mkdir()
+def _listed(members: str) -> set[int]:
+    """Opened anew each time: who reads on may be told for a second what he was told before."""
+    fd = os.open(members, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        write(probe / "cgroup.kill", "1")
-    except OSError:
-        return False
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
     finally:
-        probe.rmdir()
-    return True
-
-
-def _freeze_and_kill(folder: Path) -> None:
-    """Until nobody is left, in a bounded number of passes: a frozen process cannot fork."""
-    for _ in range(PASSES):
-        write(folder / "freezer.state", "FROZEN")
-        until = time.monotonic() + FROZEN_WITHIN_S
-        while (folder / "freezer.state").read_text().strip() != "FROZEN":
-            if time.monotonic() > until:
-                break  # somebody sleeps in the kernel: kill all the same, and look again
-            os.sched_yield()
-        members = (folder / "cgroup.procs").read_text().split()
-        for member in members:
-            with suppress(ProcessLookupError):
-                os.kill(int(member), signal.SIGKILL)
-        write(folder / "freezer.state", "THAWED")
-        if not members:
-            return
+        os.close(fd)
+    return set(map(int, b"".join(parts).split()))

@@ -89,7 +89,7 @@ class Cgroup2:
     def cell(self, number: int, limits: Limits) -> Cell:
         folder = self._base / str(number)
         folder.mkdir()
-        cell = Cell([folder], limits, folder)
+        cell = Cell([folder], limits, f"{folder}/cgroup.kill", b"1")
         try:
             write(folder / "memory.max", str(limits.memory_bytes))
             if (folder / "memory.swap.max").exists():  # not without swap accounting

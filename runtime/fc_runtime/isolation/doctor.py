@@ -103,8 +103,8 @@ RIGHTS: Final = (
     ),
     Right(
         key="kill_at_once",
-        what="cgroup.kill",
-        gives="one write ends a tree; without it, v1 freezes it first, and v2 has to walk it",
+        what="end of a tree (cgroup)",
+        gives="nobody escapes by forking: v2 has cgroup.kill for it, v1 its limit of processes",
     ),
 )
 
@@ -232,8 +232,8 @@ def _tier(name: str, facts: Facts, found: Found, *, chosen: bool) -> TierReport:
 def _promises(name: str, found: Found) -> dict[str, str]:
     opened = found.opened[name]
     in_namespace = name == "pidns"
-    # v1 has a freezer where it has no cgroup.kill; v2 without it is walked, as in portable.
-    tree = in_namespace or name == "cgroup1" or opened.kills_at_once
+    # v2 without cgroup.kill is walked, as in portable.
+    tree = in_namespace or opened.kills_at_once
     numbers = in_namespace and found.rights["process_numbers"] is None
     return {
         "tree": BY_KERNEL if tree else BY_WATCHING,

@@ -91,7 +91,10 @@ def _open(name: str) -> Opened:
     try:
         limits = Limits(memory_bytes=2**30, processes=64)
         cell = tier.cell(0, limits)
-        kills = any(os.path.exists(f"{folder}/cgroup.kill") for folder in cell.folders)
+        # By v1's pids controller, which it does not go without; by v2's own file.
+        kills = name == "cgroup1" or any(
+            os.path.exists(f"{folder}/cgroup.kill") for folder in cell.folders
+        )
         cell.close()
         enforces = tier.enforces
         if "cpu" in enforces:

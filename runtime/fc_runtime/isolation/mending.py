@@ -54,10 +54,6 @@ _OWN_PROC: Final = {
 }
 _ANY_OWN_PROC: Final = "start the container with --security-opt systempaths=unconfined"
 
-_UNIFIED_BESIDE: Final = (
-    "on Linux 5.14 or newer: mkdir -p /sys/fs/cgroup/unified && "
-    "mount -t cgroup2 none /sys/fs/cgroup/unified"
-)
 # Of a cgroup tier that is there: (why it lacks something, the mend).
 WITHOUT: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("cgroup2", "memory_limit"): (
@@ -73,10 +69,6 @@ WITHOUT: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
         "mkdir -p /sys/fs/cgroup/cpu && mount -t cgroup -o cpu cgroup /sys/fs/cgroup/cpu",
     ),
     ("cgroup2", "kill_at_once"): ("this kernel has none", "Linux 5.14 or newer"),
-    ("cgroup1", "kill_at_once"): (
-        "cgroup v2 is not mounted beside v1, or this kernel has none",
-        _UNIFIED_BESIDE,
-    ),
 }
 
 

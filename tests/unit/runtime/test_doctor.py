@@ -120,15 +120,14 @@ def test_process_limit_of_a_namespace_that_has_none() -> None:
 
 
 def test_cgroup2_without_cgroup_kill_walks() -> None:
-    """Then the end of the tree is not the kernel's doing, in v2; v1 has a freezer."""
+    """Then the end of the tree is not the kernel's doing."""
     walks = replace(CGROUP, kills_at_once=False)
     seen = doctor.assemble(ROOT, replace(ALL, opened={**ALL.opened, "cgroup2": walks}))
-    frozen = doctor.assemble(ROOT, replace(ALL, opened={**ALL.opened, "cgroup1": walks}))
 
     assert BY_WATCHING == tier(seen, "cgroup2").promises["tree"]
     assert not finding(seen, "kill_at_once").available
     assert ["tree"] == [one.name for one in doctor.unmet(seen, ["tree"])]
-    assert BY_KERNEL == tier(frozen, "cgroup1").promises["tree"]
+    assert BY_KERNEL == tier(seen, "cgroup1").promises["tree"]
 
 
 def test_tier_that_is_not_there_promises_nothing() -> None:
