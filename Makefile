@@ -62,7 +62,7 @@ fast: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q tests/unit
 
 soak: $(VENV)/dev.stamp ## random kills, then SOAK_SECONDS (600) of handlers that misbehave; minutes
-	$(BIN)/python -m pytest -m soak -s -o faulthandler_timeout=0 tests/soak
+	$(BIN)/python -m pytest -m soak -s -o faulthandler_timeout=0 tests/soak tests/tasks
 
 load: $(VENV)/dev.stamp ## 10,000 requests on a daemon, every tenth misbehaving, or LOAD_REQUESTS=…
 	LOAD_REQUESTS=$${LOAD_REQUESTS:-10000} $(BIN)/python -m pytest -s -q -o faulthandler_timeout=0 tests/service/load

@@ -88,11 +88,11 @@ class Worker:
         self._most = config.max_response_bytes
 
     def run(self) -> Never:
-        read, fd, feed = os.read, self._in, self._passage.feed
+        read, fd, passage = os.read, self._in, self._passage
         while data := read(fd, READ_BYTES):
-            for frame in feed(data):
+            for frame in passage.feed(data):
                 if frame.aside:
-                    frame = self._passage.whole(frame)  # noqa: PLW2901 (the same one)
+                    frame = passage.whole(frame)  # noqa: PLW2901 (the same one)
                 if frame.kind == _INVOKE:
                     self._invoke(frame)
                 elif frame.kind == _INITIALIZE:

@@ -1,12 +1,14 @@
 """A thread's turn: its place in the queue of a pool, and its sleep there."""
 
 import threading
-from typing import cast
+from typing import Final, cast
 
 from fc_runtime.pool.grants import Grant
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.warm import Errand
+
+BEGUN_WITHIN_S: Final = 1.0  # it takes microseconds
 
 
 class ThreadWaiter:
@@ -33,7 +35,8 @@ class ThreadWaiter:
             self._gate.release()
 
     def wait_until_begun(self) -> bool:
-        self._gate.acquire()
+        # Not for ever: he may have come through the gate in the moment in which he was interrupted.
+        self._gate.acquire(timeout=BEGUN_WITHIN_S)
         return self.errand is not None and self.errand.is_touched
 
     def wait(self, pool: Pool) -> Grant:
