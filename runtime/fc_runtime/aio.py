@@ -46,6 +46,9 @@ class TaskWaiter:
     def begin(self, instance: Instance) -> None:
         """Nobody else can."""
 
+    def wake(self) -> None:
+        """Never called."""
+
     def wait_until_begun(self) -> bool:
         return False
 
@@ -321,6 +324,13 @@ def lean_of(runtime: AsyncRuntime) -> Lean:
     """For warm calls of *runtime* from the running loop: one for all who ask there."""
     loop = asyncio.get_running_loop()
     return runtime._leans.get(loop) or runtime._lean_for(loop)  # noqa: SLF001 (its own)
+
+
+def close_lean(runtime: AsyncRuntime) -> None:
+    """The running loop is about to end: calls of *runtime* in the air there go the general way."""
+    lean = runtime._leans.pop(asyncio.get_running_loop(), None)  # noqa: SLF001 (its own)
+    if lean is not None:
+        lean.close()
 
 
 async def _start(pool: Pool) -> Instance:

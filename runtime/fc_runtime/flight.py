@@ -65,6 +65,9 @@ class Flight:
     def begin(self, instance: Instance) -> None:
         """Nobody else can."""
 
+    def wake(self) -> None:
+        """Never called."""
+
     def wait_until_begun(self) -> bool:
         return False
 

@@ -213,6 +213,9 @@ class Runtime:
             if grant is not None:
                 _give_back(pool, grant)
             raise
+        if grant is not None and request.pool is not pool:  # registered anew while he waited
+            _give_back(pool, grant)
+            grant = None
         result = self._serve(request, serving, grant)
         return result.raise_for_outcome() if check else result
 

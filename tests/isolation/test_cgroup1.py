@@ -19,6 +19,7 @@ from fc_runtime import OutOfMemory, Runtime, TimedOut
 from fc_runtime.isolation import cgroup1, cgroups
 from fc_runtime.isolation.cgroup1 import AT_A_TIME, Cell, Cgroup1
 from fc_runtime.isolation.tiers import Limits, UnavailableError
+from fc_runtime.pool import autopsy
 from support.processes import printed_pids, still_running
 from support.stage import Gate, Recorder, until, wait_gone
 
@@ -277,3 +278,42 @@ def test_a_number_that_is_a_strangers_by_now_is_not_killed(
 
         assert stranger.poll() is None
         stranger.kill()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_what_was_got_ready_for_a_kill_that_never_came_is_let_go(cell: Cell) -> None:
+    """However often."""
+    with started(MANY, cell, 5) as process:
+        before = descriptors()
+        cell.get_ready()
+        cell.get_ready()
+        ready = descriptors()
+        cell.stand_down()
+
+        assert ready > before + 5
+        assert before == descriptors()
+        cell.kill(0, -1, -1)
+        assert -signal.SIGKILL == process.wait(timeout=10)
+
+
+def test_a_call_that_is_answered_in_its_last_moments_keeps_nothing(
+    runtime: Runtime, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill had been got ready: pidfds of all its children, and its file."""
+    monkeypatch.setattr(autopsy, "ASK_NS", 9_900_000_000)  # a tenth of a second after it began
+    asked = []
+    get_ready = Cell.get_ready
+    monkeypatch.setattr(Cell, "get_ready", lambda cell: (asked.append(1), get_ready(cell)))
+    invoke = register("rest_with_children", timeout=10.0)
+    assert invoke().ok
+    assert invoke().ok
+    until(lambda: runtime.stats()["functions"]["f"]["idle"] == 2)  # and its standby
+    before = descriptors()
+    for _ in range(3):
+        assert invoke().ok
+
+    assert before == descriptors()
+    assert len(asked) >= 3

@@ -18,6 +18,7 @@ import fcntl
 import io
 import mmap
 import os
+from contextlib import suppress
 from typing import Final
 
 PIECE_BYTES: Final = 1024 * 1024
@@ -47,7 +48,8 @@ class Window:
 
     def close(self) -> None:
         """Safe to call twice. Whoever is in the middle of a body gets a ValueError."""
-        self._map.close()
+        with suppress(BufferError):  # in a fork, whose other threads are in the middle of a body
+            self._map.close()
 
     def send_event(self, body: bytes) -> "Sender":
         return Sender(self._map, 0, body)

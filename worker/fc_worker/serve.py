@@ -290,10 +290,10 @@ class Worker:
         if not self._original:
             return
         self._original = False
-        self._passage.close()
         for fd in (self._in, self._out):
             with suppress(OSError):  # the handler may have closed it before
                 os.close(fd)
+        self._passage.close()
 
     def _adopt_credentials(self, credentials: list[str] | None) -> None:
         self._credentials = credentials

@@ -47,9 +47,9 @@ class Cell(CgroupCell):
             if pidfd >= 0:
                 portable.TreeCell(self._limits).kill(pid, pidfd, init_pidfd)
 
-    def close(self) -> bool:
+    def stand_down(self) -> None:
         self._let_go()
-        return super().close()
+        super().stand_down()
 
     def _kill_all(self) -> None:
         """

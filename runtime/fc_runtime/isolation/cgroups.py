@@ -173,6 +173,11 @@ class CgroupCell:
             with suppress(OSError):  # `kill` will try again, and knows another way
                 self._kill_fd = os.open(self._killer, os.O_WRONLY | os.O_CLOEXEC)
 
+    def stand_down(self) -> None:
+        fd, self._kill_fd = self._kill_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
     def write_kill(self) -> None:
         """Raises OSError."""
         fd, self._kill_fd = self._kill_fd, -1
@@ -207,9 +212,7 @@ class CgroupCell:
                 portable.kill_by_pidfd(one)
 
     def close(self) -> bool:
-        fd, self._kill_fd = self._kill_fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self.stand_down()
         for folder in reversed(self.folders):  # more than one thread may do so at the same time
             try:
                 os.rmdir(folder)

@@ -72,6 +72,9 @@ class TreeCell:
     def get_ready(self) -> None:
         pass
 
+    def stand_down(self) -> None:
+        pass
+
     def kill(self, pid: int, pidfd: int, init_pidfd: int) -> None:
         if init_pidfd >= 0:
             kill_by_pidfd(init_pidfd)

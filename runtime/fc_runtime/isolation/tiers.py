@@ -60,6 +60,10 @@ class Cell(Protocol):
         """A deadline is near: do now what of `kill` can be done ahead. There may be no kill."""
         ...
 
+    def stand_down(self) -> None:
+        """There is none: let go of what `get_ready` has taken."""
+        ...
+
     def kill(self, pid: int, pidfd: int, init_pidfd: int) -> None:
         """
         Make everything end that the instance has ever started; does not wait for it.

@@ -37,10 +37,11 @@ class LastMoments:
     done by then, for the caller waits for the rest.
     """
 
-    __slots__ = ("_dump", "_instance", "_stack")
+    __slots__ = ("_asked", "_dump", "_instance", "_stack")
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
+        self._asked = False
         self._dump = b""
         self._stack: str | None = None  # once it is known to be all
 
@@ -58,7 +59,13 @@ class LastMoments:
                 pass
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(instance.channel.pidfd, m.STACK_SIGNAL)
+        self._asked = True
         instance.cell.get_ready()
+
+    def are_over(self) -> None:
+        """It has been answered."""
+        if self._asked:
+            self._instance.cell.stand_down()
 
     def _hear(self) -> None:
         if self._instance.channel.pid is not None:

@@ -39,9 +39,11 @@ class Waiter(Protocol):
     def begin(self, instance: Instance) -> None:
         """
         Outside the lock, instead of `offer`, when *instance* is his ``grant``: write his event to
-        it, and wake him.
+        it. He is woken by `wake`, whatever came of this.
         """
         ...
+
+    def wake(self) -> None: ...
 
     def wait_until_begun(self) -> bool:
         """He has gone, and had an instance: has somebody written his event to it?"""

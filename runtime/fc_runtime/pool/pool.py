@@ -135,11 +135,14 @@ class Pool:
             raise
 
     def withdraw(self, waiter: Waiter) -> None:
-        """The caller gives up waiting; what he has been given all the same goes back."""
+        """
+        The caller gives up waiting; what he has been given all the same goes back. Safe to call
+        twice.
+        """
         with self.roster.lock:
             if waiter in self.roster.waiters:
                 self.roster.waiters.remove(waiter)
-            grant = waiter.grant
+            grant, waiter.grant = waiter.grant, None
         if grant is Leave.START:
             self.cancel_start()
         elif isinstance(grant, Instance):
@@ -164,7 +167,6 @@ class Pool:
         successor = None
         try:
             with roster.lock:
-                roster.serving -= 1
                 roster.used_ns = now
                 reason = why_stop
                 if reason is None and (roster.end or self._wears_out or instance.zygote.gone):
@@ -177,6 +179,7 @@ class Pool:
                         successor = roster.successor(instance)
                     if successor is None:
                         instance.advance(Trigger.RELEASE)
+                        roster.serving -= 1
                         instance.idle_since_ns = now
                         instance.errand = None
                         roster.idle.append(instance)
@@ -187,12 +190,16 @@ class Pool:
                         return
                 else:
                     instance.advance(Trigger.STOP)
+                    roster.serving -= 1
                     roster.hand_out()
                     nursery.plan_top_up(self)
                     roster.changed.notify_all()
         finally:
             if successor is not None:
-                successor.begin(instance)
+                try:
+                    successor.begin(instance)
+                finally:
+                    successor.wake()
         if reason is not None:
             undertaker.dismiss(instance, reason)
 

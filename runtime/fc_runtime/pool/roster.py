@@ -88,13 +88,13 @@ class Roster:
 
     def successor(self, instance: Instance) -> Waiter | None:
         """Who is first in the queue, if he takes *instance* right from whom it has served."""
-        errand = self.waiters[0].errand
-        if errand is None or instance.may_write_late or self.serving >= self.max_instances:
+        waiter = self.waiters[0]
+        errand = waiter.errand
+        if errand is None or instance.may_write_late or self.serving > self.max_instances:
             return None
-        waiter = self.waiters.popleft()
         waiter.grant = instance
         instance.errand = errand
-        self.serving += 1
+        del self.waiters[0]
         return waiter
 
     def missing(self) -> int:

@@ -123,6 +123,7 @@ class Serving:
         if ending is not Ending.ANSWERED:
             return self._conclude_failure(ending)
         self.let_go()
+        self._last_moments.are_over()
         reply = call.exchange.reply
         if reply is None:
             return self._conclude_start()
@@ -188,6 +189,7 @@ class Serving:
         if ending is not Ending.ANSWERED:
             return self._conclude_failure(ending)
         self.let_go()
+        self._last_moments.are_over()
         if self.call.headers()[m.STATUS] != m.STATUS_RETURNED:
             return self.conclude(ending)
         self._note_start()

@@ -170,6 +170,7 @@ def try_warm(
         if type(grant) is not Instance or (grant.may_write_late and not errand.is_begun):
             return Refused(grant)
         instance = grant
+    instance.errand = errand
     placer = core.placer
     placement = None
     try:
@@ -190,7 +191,7 @@ def try_warm(
     except BaseException:  # Ctrl-C: the answer, if one comes, must not meet the next caller
         if placement is not None:
             placer.give_back(placement)
-        if instance.errand is None or instance.errand is errand:  # else it is somebody else's
+        if instance.errand is errand:  # else it is somebody else's by now
             pool.abandon(instance)
         raise
     if placement is not None and type(begun) is Result:

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final
 
-from fc_runtime.aio import AsyncRuntime
+from fc_runtime.aio import AsyncRuntime, close_lean
 from fc_runtime.errors import FunctionNotFoundError, RuntimeClosedError
 from fc_runtime.outcome import Result
 from fc_runtime.pool.core import Core
@@ -117,6 +117,7 @@ class Local:
         await self._asked.wait()
         while self._closing:  # more may come meanwhile, in more of a hurry
             await self._closing.pop()
+        close_lean(self._runtime)
 
     def _ask_to_stop(self, drain: float | None) -> None:
         if self._engine is not None and self._asked is not None and self._loop is not None:

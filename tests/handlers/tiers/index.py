@@ -46,6 +46,14 @@ def family(event, context):
         time.sleep(60)
 
 
+def rest_with_children(event, context):
+    """Half a second, beside some that would sleep on."""
+    for _ in range(5):
+        subprocess.Popen(["sleep", "3602"])
+    time.sleep(0.5)
+    return "rested"
+
+
 def say(name):
     os.write(1, f"pid {who()} {name}\n".encode())
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from fc_runtime.service.custom.told import Told
 from fc_runtime.service.errors import ApiError
-from fc_runtime.service.gateway.bodies import Send, send_body
+from fc_runtime.service.gateway.bodies import Send
 
 OCTETS: Final = "application/octet-stream"
 JSON: Final = "application/json"
@@ -55,7 +55,7 @@ async def answer_with(
         raw.append((b"content-length", str(len(content)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": raw})
     without = bodiless or status in _BODILESS
-    await send_body(send, b"" if without else content)
+    await send({"type": "http.response.body", "body": b"" if without else content})
 
 
 def _encoded(value: str) -> bytes:

@@ -1,5 +1,5 @@
 """
-The bytes of a request, as they come: counted, held once, never interpreted; and those of a reply.
+The bytes of a request, as they come: counted, held once, never interpreted.
 
 All requests together may hold so much and no more (`Room`): whoever would go beyond is told to come
 again. What came in one piece is not counted, for that is bounded by the number of connections.
@@ -22,7 +22,6 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 _NONE: Final = b""
-PIECE_BYTES: Final = 256 * 1024
 
 
 class ClientGoneError(Exception):
@@ -113,19 +112,6 @@ async def read(
         if not message.get("more_body"):
             return held.getvalue()
         message = await _next(receive)
-
-
-async def send_body(send: Send, body: bytes) -> None:
-    """
-    All of *body*, as fast as the client takes it: a server copies what it sends, and of a large
-    body there is no second one so, but a piece.
-    """
-    at = 0
-    while len(body) - at > PIECE_BYTES:
-        piece = body[at : at + PIECE_BYTES]
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-        at += PIECE_BYTES
-    await send({"type": "http.response.body", "body": body[at:]})
 
 
 def too_large(most: int, *, close: bool = False) -> ApiError:

@@ -32,7 +32,7 @@ from fc_runtime.service.auth import Admitted, Authenticator, Request, authorize_
 from fc_runtime.service.deployer import Deployer
 from fc_runtime.service.deployment import Deployment
 from fc_runtime.service.errors import ApiError, not_found
-from fc_runtime.service.gateway import asynchronous, bodies, http_cors, http_event, http_wsgi
+from fc_runtime.service.gateway import asynchronous, http_cors, http_event, http_wsgi
 from fc_runtime.service.gateway.bodies import ClientGoneError, Receive, Scope, Send, read
 from fc_runtime.service.gateway.http_answer import (
     Answer,
@@ -158,7 +158,7 @@ class HttpGateway:
         http_cors.add_to(answer.headers, cors, sent_header(scope, b"origin"))
         status, headers, body = on_the_wire(answer, attachment=self._attachment)
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await bodies.send_body(send, body)
+        await send({"type": "http.response.body", "body": body})
 
     async def _answer(
         self, wanted: Wanted, scope: Scope, receive: Receive, request_id: str

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from fc_runtime.outcome import InitializationFailed, Raised, Result
 from fc_runtime.service.deployment import EXPOSED, Deployment
 from fc_runtime.service.errors import ApiError
-from fc_runtime.service.gateway.bodies import Send, send_body
+from fc_runtime.service.gateway.bodies import Send
 from fc_runtime.service.gateway.tail import tail
 from fc_runtime.service.load_errors import LOAD_ERRORS
 
@@ -83,7 +83,7 @@ async def send(send: Send, status: int, headers: Headers, body: bytes) -> None:
     """A whole reply."""
     headers.append((b"Content-Length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send_body(send, body)
+    await send({"type": "http.response.body", "body": body})
 
 
 def head_of(deployment: Deployment, result: Result, common: bytes, *, with_log: bool) -> bytes:
