@@ -22,7 +22,7 @@ from fc_runtime.http import HttpRequest
 from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
 from fc_runtime.pool.core import Core
-from fc_runtime.pool.grants import Grant, Leave, Waiter
+from fc_runtime.pool.grants import Grant, Leave, OnItsOwn, Waiter
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.request import NOTHING, Request, encode_event
@@ -37,20 +37,10 @@ T = TypeVar("T")
 running_loop: Final[Callable[[], asyncio.AbstractEventLoop | None]] = asyncio._get_running_loop  # noqa: SLF001 (documented; the public one raises where there is none)
 
 
-class TaskWaiter:
+class TaskWaiter(OnItsOwn):
     """A task asleep on a future of its loop."""
 
     __slots__ = ("_future", "_loop", "grant")
-    errand: Final = None
-
-    def begin(self, instance: Instance) -> None:
-        """Nobody else can."""
-
-    def wake(self) -> None:
-        """Never called."""
-
-    def wait_until_begun(self) -> bool:
-        return False
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -10,7 +10,7 @@ from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.tap import Tap
 from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool.core import Core
-from fc_runtime.pool.grants import Grant
+from fc_runtime.pool.grants import Grant, OnItsOwn
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.request import Request
@@ -26,7 +26,7 @@ class Queue(Protocol):
         """See `Flight.offer`."""
 
 
-class Flight:
+class Flight(OnItsOwn):
     """
     One call. In the queue it is its own `Waiter`. When it is ``over`` it has been landed, which is
     told to ``done``, or abandoned, which is told to nobody.
@@ -59,17 +59,6 @@ class Flight:
         self.result: Result | None = None
         self.serving: Serving | None = None
         self.error: BaseException | None = None
-
-    errand: Final = None
-
-    def begin(self, instance: Instance) -> None:
-        """Nobody else can."""
-
-    def wake(self) -> None:
-        """Never called."""
-
-    def wait_until_begun(self) -> bool:
-        return False
 
     def offer(self, grant: Grant) -> bool:
         """Under the pool's lock, on any thread."""

@@ -5,7 +5,7 @@ what is counted of it all. Values and one protocol; nothing here decides, locks 
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from fc_runtime.outcome import Outcome, Result
 from fc_runtime.pool.instance import Instance
@@ -48,6 +48,22 @@ class Waiter(Protocol):
     def wait_until_begun(self) -> bool:
         """He has gone, and had an instance: has somebody written his event to it?"""
         ...
+
+
+class OnItsOwn:
+    """Of a `Waiter`: it begins its call itself, once it is awake."""
+
+    __slots__ = ()
+    errand: Final = None
+
+    def begin(self, instance: Instance) -> None:
+        """Nobody else can."""
+
+    def wake(self) -> None:
+        """Never called."""
+
+    def wait_until_begun(self) -> bool:
+        return False
 
 
 @dataclass(slots=True)

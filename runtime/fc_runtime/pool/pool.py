@@ -135,10 +135,7 @@ class Pool:
             raise
 
     def withdraw(self, waiter: Waiter) -> None:
-        """
-        The caller gives up waiting; what he has been given all the same goes back. Safe to call
-        twice.
-        """
+        """He gives up waiting; what he was given all the same goes back. Safe to call twice."""
         with self.roster.lock:
             if waiter in self.roster.waiters:
                 self.roster.waiters.remove(waiter)
