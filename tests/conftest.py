@@ -18,10 +18,12 @@ import pytest
 HANDLERS = Path(__file__).parent / "handlers"
 # A function has a /tmp of its own: what a test and its handlers share has to lie elsewhere.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/var/tmp")
-# What a shell puts in the background it starts with SIGINT ignored, which exec keeps: programs under
-# test would take no Ctrl-C.
+# What a shell puts in the background it starts with SIGINT ignored, nohup with SIGHUP, and exec keeps
+# that: programs under test would not take them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 SETTLE_S = 5.0  # what has been told to go may take a moment to be gone
 
 
