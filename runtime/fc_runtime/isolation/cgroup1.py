@@ -2,7 +2,7 @@
 The cgroup v1 tier: limits by v1's memory and pids controllers. The end of a tree is two steps: its
 limit of processes becomes none, so that nobody forks any more, and then all who are there are
 killed. It could be one write to ``cgroup.kill`` where version 2 is mounted beside; but who joins a
-cgroup of version 2 waits for it as long as three starts take (docs/adr/0017).
+cgroup of version 2 waits longer for it than all the rest of a start takes (docs/adr/0017).
 """
 
 import itertools
