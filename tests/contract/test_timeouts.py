@@ -3,11 +3,13 @@ Deadlines: whatever the handler does, the caller is answered, with what it print
 hung, and nothing of its process tree is left (spec 5.B, design D8).
 """
 
+import os
 import re
 from collections.abc import Callable
 
 import pytest
 from fc_runtime import InvocationError, RefusedError, TimedOut, TimedOutError
+from fc_runtime.pool import autopsy
 from support.callers import Caller, Deployed
 from support.processes import printed_pids, still_running
 
@@ -106,6 +108,17 @@ def test_next_call_after_a_timeout_succeeds(deploy: Deploy) -> None:
         pids.add(printed_pids(result.log)["worker"])
         assert b"well" == function("well", timeout=3).payload
     assert 3 == len(pids)
+
+
+def test_call_answered_in_its_last_moment_leaves_no_trace(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may be killed in a moment does not pre-empt others; who was not, does as before."""
+    monkeypatch.setattr(autopsy, "ASK_NS", 9_900_000_000)  # a tenth of a second after it began
+    function = deploy("hanging", "index.policies", timeout=10.0, max_instances=1)
+
+    for _ in range(2):
+        assert [os.SCHED_OTHER, os.SCHED_BATCH] == function("0.5").json()
 
 
 def test_timeout_of_a_call_is_its_own(deploy: Deploy) -> None:

@@ -17,7 +17,8 @@ import psutil
 import pytest
 from fc_runtime import OutOfMemory, Runtime, TimedOut
 from fc_runtime.isolation import cgroup1, cgroups
-from fc_runtime.isolation.cgroup1 import AT_A_TIME, Cell, Cgroup1
+from fc_runtime.isolation.cgroup1 import Cell, Cgroup1
+from fc_runtime.isolation.manners import AT_A_TIME
 from fc_runtime.isolation.tiers import Limits, UnavailableError
 from fc_runtime.pool import autopsy
 from support.processes import printed_pids, still_running
@@ -291,8 +292,8 @@ def test_what_was_got_ready_for_a_kill_that_never_came_is_let_go(cell: Cell) -> 
     """However often."""
     with started(MANY, cell, 5) as process:
         before = descriptors()
-        cell.get_ready()
-        cell.get_ready()
+        cell.get_ready(0)
+        cell.get_ready(0)
         ready = descriptors()
         cell.stand_down()
 
@@ -305,11 +306,21 @@ def test_what_was_got_ready_for_a_kill_that_never_came_is_let_go(cell: Cell) -> 
 def test_a_call_that_is_answered_in_its_last_moments_keeps_nothing(
     runtime: Runtime, register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kill had been got ready: pidfds of all its children, and its file."""
+    """
+    The kill had been got ready: pidfds of all its children, its file, and nobody in it would have
+    pre-empted who kills.
+    """
     monkeypatch.setattr(autopsy, "ASK_NS", 9_900_000_000)  # a tenth of a second after it began
-    asked = []
-    get_ready = Cell.get_ready
-    monkeypatch.setattr(Cell, "get_ready", lambda cell: (asked.append(1), get_ready(cell)))
+    policies: list[set[int]] = []
+    workers: set[int] = set()
+    original = Cell.get_ready
+
+    def get_ready(cell: Cell, pid: int) -> None:
+        original(cell, pid)
+        policies.append({os.sched_getscheduler(pid) for pid in cell.members()})
+        workers.add(pid)
+
+    monkeypatch.setattr(Cell, "get_ready", get_ready)
     invoke = register("rest_with_children", timeout=10.0)
     assert invoke().ok
     assert invoke().ok
@@ -319,4 +330,5 @@ def test_a_call_that_is_answered_in_its_last_moments_keeps_nothing(
         assert invoke().ok
 
     assert before == descriptors()
-    assert len(asked) >= 3
+    assert [{os.SCHED_BATCH}] * 5 == policies
+    assert {os.SCHED_OTHER} == {os.sched_getscheduler(pid) for pid in workers}

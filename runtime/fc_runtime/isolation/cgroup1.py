@@ -15,12 +15,12 @@ from typing import Final
 
 from fc_runtime.isolation import cgroups, portable
 from fc_runtime.isolation.cgroups import CgroupCell, write
+from fc_runtime.isolation.manners import AT_A_TIME
 from fc_runtime.isolation.tiers import Limits, UnavailableError
 
 NEEDED: Final = ("memory", "pids")
 CPU_PERIOD_US: Final = 100_000
 PASSES: Final = 100
-AT_A_TIME: Final = 64  # descriptors
 MEND: Final = "run as root, with cgroup v1's memory and pids controllers mounted"
 
 
@@ -33,8 +33,8 @@ class Cell(CgroupCell):
         self._list = f"{pids}/cgroup.procs"
         self._held: dict[int, int] = {}  # pidfds of members
 
-    def get_ready(self) -> None:
-        super().get_ready()
+    def get_ready(self, pid: int) -> None:
+        super().get_ready(pid)
         with suppress(OSError):
             self._hold(_listed(self._list) - self._held.keys())
 
@@ -47,9 +47,9 @@ class Cell(CgroupCell):
             if pidfd >= 0:
                 portable.TreeCell(self._limits).kill(pid, pidfd, init_pidfd)
 
-    def stand_down(self) -> None:
+    def close_files(self) -> None:
         self._let_go()
-        super().stand_down()
+        super().close_files()
 
     def _kill_all(self) -> None:
         """

@@ -16,6 +16,7 @@ from typing import Final
 import psutil
 from fc_worker import tree
 
+from fc_runtime.isolation.manners import AT_A_TIME, Manners
 from fc_runtime.isolation.tiers import Limits, Reading
 
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -65,15 +66,17 @@ class TreeCell:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._manners = Manners()
 
     def meter(self, pid: int) -> TreeMeter:
         return TreeMeter(pid, self._limits.memory_bytes)
 
-    def get_ready(self) -> None:
-        pass
+    def get_ready(self, pid: int) -> None:
+        with suppress(OSError):  # out of descriptors
+            self._manners.teach([pid, *tree.descendants(pid)[:AT_A_TIME]])
 
     def stand_down(self) -> None:
-        pass
+        self._manners.unteach()
 
     def kill(self, pid: int, pidfd: int, init_pidfd: int) -> None:
         if init_pidfd >= 0:

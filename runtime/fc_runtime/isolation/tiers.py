@@ -56,8 +56,10 @@ class Cell(Protocol):
 
     def meter(self, pid: int) -> Meter: ...
 
-    def get_ready(self) -> None:
-        """A deadline is near: do now what of `kill` can be done ahead. There may be no kill."""
+    def get_ready(self, pid: int) -> None:
+        """
+        The worker's deadline is near: do now what of `kill` can be done ahead. There may be none.
+        """
         ...
 
     def stand_down(self) -> None:

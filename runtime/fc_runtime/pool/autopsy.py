@@ -37,11 +37,11 @@ class LastMoments:
     done by then, for the caller waits for the rest.
     """
 
-    __slots__ = ("_asked", "_dump", "_instance", "_stack")
+    __slots__ = ("_asked", "_dump", "_instance", "_seen_to", "_stack")
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._asked = False
+        self._asked = self._seen_to = False
         self._dump = b""
         self._stack: str | None = None  # once it is known to be all
 
@@ -60,7 +60,18 @@ class LastMoments:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(instance.channel.pidfd, m.STACK_SIGNAL)
         self._asked = True
-        instance.cell.get_ready()
+        instance.cell.get_ready(instance.channel.pid)
+        self._see_to()  # takes its time, so it is done ahead
+
+    def make_sure(self) -> None:
+        """If it is doomed somebody looks whether it is gone, once it has had the time for that."""
+        if self._instance.doomed_ns:
+            self._see_to()
+
+    def _see_to(self) -> None:
+        if not self._seen_to:
+            self._seen_to = True
+            self._instance.pool.core.supervisor.endings.see_to(self._instance)
 
     def are_over(self) -> None:
         """It has been answered."""

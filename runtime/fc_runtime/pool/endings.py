@@ -23,14 +23,22 @@ from fc_runtime.pool.instance import Exit, Instance
 from fc_runtime.pool.threads import Threads
 
 GONE_WITHIN_S: Final = 5.0  # a killed tree that is not gone by then is reported, not waited for
+A_MOMENT_S: Final = 0.01  # from the last look before a deadline to the deadline, and more
 STUCK_S: Final = 1.0  # for a zygote to fork, when all the time for a start is over already
 LOOK_AGAIN_S: Final = 0.005
 ENDING_THREADS: Final = 4
 
 
 class Endings:
-    def __init__(self, log: Log, after: Callable[[float, Callable[[], None]], None]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        after: Callable[[float, Callable[[], None]], None],
+        on_survived: Callable[[Instance], None],
+    ) -> None:
+        """*on_survived*: told of an instance that was killed at a deadline, and does not end."""
         self.log = log
+        self._on_survived = on_survived
         self.threads = Threads("fc-runtime-endings", ENDING_THREADS, after)
         self.kills = 0
         self.survivors = 0
@@ -72,13 +80,15 @@ class Endings:
         self.kill_tree(instance)
 
     def see_to(self, instance: Instance) -> None:
-        """Of one that is doomed: is it gone within its time? For when the caller has his answer."""
-        if instance.doomed_ns and not instance.exited.is_set():
-            self._after(GONE_WITHIN_S, partial(self._count_if_there, instance))
+        """Of one that is doomed, or will be in a moment: is it gone within its time?"""
+        self._after(GONE_WITHIN_S + A_MOMENT_S, partial(self._count_if_there, instance))
 
     def _count_if_there(self, instance: Instance) -> None:
-        if not instance.exited.is_set():
+        if not instance.doomed_ns or instance.exited.is_set():
+            return
+        if time.monotonic_ns() - instance.doomed_ns >= GONE_WITHIN_S * 1e9:  # else of a later call
             self._note_survivor(instance, instance.stop_reason)
+            self._on_survived(instance)
 
     def note_exit(self, instance: Instance) -> None:
         """Its zygote has seen it, and everybody below it, end."""

@@ -22,6 +22,8 @@ def on_exit(instance: Instance) -> None:
             roster.changed.notify_all()
     if state in (State.IDLE, State.STOPPING):
         undertaker.bury(instance)
+    if instance.doomed_ns:
+        make_up_for(instance)
 
 
 def on_orphaned(instance: Instance) -> None:
@@ -36,4 +38,17 @@ def on_orphaned(instance: Instance) -> None:
             instance.advance(Trigger.STOP)
             nursery.plan_top_up(pool)
     # Also one that has been told to go: nobody else will hear that it has.
-    pool.core.supervisor.endings.threads.run(partial(undertaker.kill, instance, "orphaned"))
+    pool.core.supervisor.endings.threads.run(partial(_end_orphaned, instance))
+
+
+def _end_orphaned(instance: Instance) -> None:
+    undertaker.kill(instance, "orphaned")
+    make_up_for(instance)
+
+
+def make_up_for(instance: Instance) -> None:
+    """It has had the time that a killed tree is given: another may start in its place."""
+    pool = instance.pool
+    with pool.roster.lock:
+        pool.roster.dying.discard(instance)
+        nursery.plan_top_up(pool)

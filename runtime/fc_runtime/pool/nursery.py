@@ -174,9 +174,12 @@ def wait_until_warm(pool: "Pool", count: int, within_s: float) -> Result | None:
 
 
 def plan_top_up(pool: "Pool") -> None:
-    """Under the lock: have started what is missing, as soon as that makes sense."""
+    """
+    Under the lock: have started what is missing, as soon as that makes sense. Not while a killed
+    tree comes to its end: a start would take the CPU from it, and whoever needs one gets leave.
+    """
     roster = pool.roster
-    if not roster.top_up_planned and roster.missing() > 0:
+    if not roster.top_up_planned and not roster.dying and roster.missing() > 0:
         roster.top_up_planned = True
         pool.core.supervisor.after(roster.setbacks.delay_s, partial(_top_up, pool))
 

@@ -27,6 +27,7 @@ class Roster:
     __slots__ = (
         "asleep",
         "changed",
+        "dying",
         "end",
         "expiry_planned",
         "idle",
@@ -49,6 +50,7 @@ class Roster:
         self.changed = threading.Condition(self.lock)
         self.idle: list[Instance] = []
         self.live: set[Instance] = set()  # all that have been begun and are not buried
+        self.dying: set[Instance] = set()  # killed at a deadline, and not heard to be gone
         self.serving = 0
         self.warming = 0
         self.waiters: deque[Waiter] = deque()

@@ -290,7 +290,7 @@ class Serving:
             log += autopsy.timeout_record(self.request.request_id, stack)
         result = self._result(outcome, payload, log, Usage(peak_memory_bytes=peak))
         self._give_back_dead(result)
-        core.supervisor.endings.see_to(instance)
+        self._last_moments.make_sure()
         core.supervisor.log.info(
             _EVENTS[ending],
             function=self.request.pool.name,

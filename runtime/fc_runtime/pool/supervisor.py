@@ -38,7 +38,7 @@ LONGEST_SLEEP_S: Final = 86_400.0  # epoll takes no more than 2**31 milliseconds
 class Supervisor:
     def __init__(self, log: Log) -> None:
         self.log = log
-        self.endings = Endings(log, self.after)
+        self.endings = Endings(log, self.after, exits.make_up_for)
         self.background = Threads("fc-runtime-background", BACKGROUND_THREADS)  # starts
         self._zygotes: dict[int, Zygote] = {}
         self._tasks: deque[Callable[[], None]] = deque()

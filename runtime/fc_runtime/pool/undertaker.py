@@ -67,6 +67,7 @@ def bury(instance: Instance) -> None:
             return
         instance.advance(Trigger.EXITED)
         roster.live.discard(instance)
+        roster.dying.discard(instance)
         plan_expiry(pool)
         roster.changed.notify_all()
     pool.core.supervisor.endings.dispose(instance)

@@ -37,6 +37,13 @@ def dispatch(event, context):
     return globals()[event.decode()](event, context)
 
 
+def policies(event, context):
+    """How it is scheduled, before and after it has slept so many seconds."""
+    before = os.sched_getscheduler(0)
+    time.sleep(float(event))
+    return [before, os.sched_getscheduler(0)]
+
+
 def busy(event, context):
     say("worker")
     while True:
