@@ -140,7 +140,7 @@ class AsyncRuntime:
         ):
             lean = lean_of(self)
             if lean.takes(name, len(event)):
-                result = await lean.invoke(name, event, core.new_request_id())
+                result = await lean.fly(name, event, core.new_request_id())
                 return result.raise_for_outcome() if check else result
         request = await self._request(
             name,

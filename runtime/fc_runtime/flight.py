@@ -1,13 +1,14 @@
 """One call of a server on its way through `lean`: what is known of it, and its bytes."""
 
+import os
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from fc_worker import messages as m, wire
 from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
 
-from fc_runtime.dispatch.placement import Placement
-from fc_runtime.dispatch.tap import Tap
+from fc_runtime.dispatch.placement import AWAKE_NS, BRIEF_US, QUICK_US, Placement
+from fc_runtime.dispatch.tap import READ_BYTES, Tap
 from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool.core import Core
 from fc_runtime.pool.grants import Grant, OnItsOwn
@@ -17,6 +18,25 @@ from fc_runtime.pool.request import Request
 from fc_runtime.pool.serving import Serving
 
 _INVOKE: Final = int(Kind.INVOKE)
+
+
+class Envelopes:
+    """What stands around a request id in the headers of plain calls, for each pool and length."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Pool, int], tuple[bytes, bytes]] = {}
+
+    def of(self, pool: Pool, size: int) -> tuple[bytes, bytes]:
+        return self._known.get((pool, size)) or self._made(pool, size)
+
+    def _made(self, pool: Pool, size: int) -> tuple[bytes, bytes]:
+        for known, length in list(self._known):
+            if known.roster.end is not None:  # replaced: nobody asks for it again
+                del self._known[known, length]
+        around = self._known[pool, size] = wire.around(m.REQUEST_ID, size, pool.fixed_headers)
+        return around
 
 
 class Queue(Protocol):
@@ -64,9 +84,9 @@ class Flight(OnItsOwn):
         """Under the pool's lock, on any thread."""
         return not self.over and self._queue.offered(self, grant)
 
-    def frame(self, packed: tuple[bytes, bytes]) -> bytes:
-        """What the worker is sent. *packed*: what stands around the id in the headers."""
-        before, after = packed
+    def frame(self, envelope: tuple[bytes, bytes]) -> bytes:
+        """What the worker is sent. *envelope*: see `Envelopes`."""
+        before, after = envelope
         headers = before + self.request_id.encode() + after
         event = self.event
         prefix = PREFIX.pack(
@@ -91,6 +111,7 @@ class Flight(OnItsOwn):
     def returned(self, instance: Instance, payload: bytes, took_ns: int, took_us: int) -> None:
         """The handler has returned; *took_us* by the worker's clock."""
         instance.invocations += 1
+        instance.took_us = took_us
         self.result = Result(
             payload,
             RETURNED,
@@ -121,3 +142,18 @@ class Flight(OnItsOwn):
             invocation=self.invocation,
             flags=self.flags,
         )
+
+
+def early_answer(instance: Instance, placement: Placement) -> bytes | None:
+    """
+    What has come right after the event was written, which was sent with *placement*: without
+    asking the loop, and only if that is a matter of microseconds.
+    """
+    channel = instance.channel
+    if placement.awake and not channel.readable_within(AWAKE_NS):
+        instance.took_us = QUICK_US
+    data = channel.read_some(READ_BYTES)
+    if data is None and not placement.awake and instance.took_us < BRIEF_US:
+        os.sched_yield()  # it runs on this very CPU: make room
+        data = channel.read_some(READ_BYTES)
+    return data

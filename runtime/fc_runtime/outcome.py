@@ -144,6 +144,8 @@ class Result:
 
     def raise_for_outcome(self) -> Self:
         """Itself, if the handler returned; else the InvocationError that says why not."""
+        if self.outcome is RETURNED:
+            return self
         error = error_for(self)
         if error is not None:
             raise error

@@ -3,6 +3,7 @@
 which of the two a call took.
 """
 
+import asyncio
 import os
 import re
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fc_runtime import Result, Runtime, runtime as face
+from fc_runtime import AsyncRuntime, Result, Runtime, runtime as face
+from fc_runtime.aio import lean_of
 from fc_runtime.dispatch.placement import Placement, Placer
 from fc_runtime.pool import warm
 
@@ -63,12 +65,17 @@ def woken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
 
     def borrow(self: Placer, pid: int, **_: bool) -> Placement:
         pids.append(pid)
-        self._awake += 1
-        return Placement(pid, set(), -1, awake=True)
+        return always_awake(self, pid)
 
     if request.param == "awake":
         monkeypatch.setattr(Placer, "borrow", borrow)
     return pids
+
+
+def always_awake(placer: Placer, pid: int, **_: bool) -> Placement:
+    """Instead of `Placer.borrow`."""
+    placer._awake += 1
+    return Placement(pid, set(), -1, awake=True)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -177,6 +184,96 @@ def test_calls_that_follow_each_other_are_made_awake(
         assert any(one is not None and one.awake for one in borrowed)
         assert 0 == runtime._core.placer._awake
     assert cpus == os.sched_getaffinity(0)
+
+
+def test_awaited_calls_that_follow_each_other_are_made_awake(
+    handlers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a loop too, while nobody else calls there."""
+    cpus = os.sched_getaffinity(0)
+    borrowed: list[Placement | None] = []
+    borrow = Placer.borrow
+
+    def spy(self: Placer, pid: int, **asked: bool) -> Placement | None:
+        borrowed.append(borrow(self, pid, brisk="brisk" in asked))
+        return borrowed[-1]
+
+    monkeypatch.setattr(Placer, "borrow", spy)
+
+    async def calls() -> None:
+        async with AsyncRuntime() as runtime:
+            placer = runtime._core.placer
+            placer.enabled = True  # with one CPU too
+            await runtime.register("warm", code=handlers / "warm", timeout=10.0, max_instances=1)
+            await runtime.register("echo", code=handlers / "served", handler="index.echo")
+            for number in range(400):
+                assert b"%d" % number == (await runtime.invoke("echo", b"%d" % number)).payload
+                if not number % 50:
+                    assert b"to stdout" in (await runtime.invoke("warm", b"writes")).log
+            events = [b"%d" % number for number in range(100)]
+            together = await asyncio.gather(*(runtime.invoke("echo", event) for event in events))
+
+            assert any(one is not None and one.awake for one in borrowed)
+            assert events == [result.payload for result in together]
+            assert (0, 0) == (placer._awake, sum(placer._in_flight))
+
+    asyncio.run(calls())
+    assert cpus == os.sched_getaffinity(0)
+
+
+def test_an_awake_call_that_takes_long_does_not_hold_up_its_loop(
+    handlers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for as any other, after a moment, and the next one is not begun awake."""
+    monkeypatch.setattr(Placer, "borrow", always_awake)
+
+    async def calls() -> None:
+        async with AsyncRuntime() as runtime:
+            await runtime.register("warm", code=handlers / "warm", timeout=10.0, max_instances=1)
+            await runtime.invoke("warm", b"nothing")
+            ticks = 0
+
+            async def tick() -> None:
+                nonlocal ticks
+                while True:
+                    await asyncio.sleep(0)
+                    ticks += 1
+
+            ticking = asyncio.create_task(tick())
+            before = ticks
+            assert (await runtime.invoke("warm", b"slow")).ok
+            ticking.cancel()
+
+            assert ticks > before + 10
+            (instance,) = [one for one in lean_of(runtime).instances("warm") if one.invocations > 1]
+            assert not warm.is_brisk(instance)
+
+    asyncio.run(calls())
+
+
+@pytest.mark.parametrize("awake", [True, False])
+def test_who_calls_again_and_again_lets_others_have_their_turn(
+    handlers: Path, monkeypatch: pytest.MonkeyPatch, awake: bool
+) -> None:
+    """Answers that come before the loop is asked for them do not keep it from everything else."""
+    if awake:
+        monkeypatch.setattr(Placer, "borrow", always_awake)
+
+    async def calls() -> None:
+        async with AsyncRuntime() as runtime:
+            await runtime.register("echo", code=handlers / "served", handler="index.echo")
+            called: dict[str, int] = {"one": 0, "other": 0}
+
+            async def call(who: str) -> None:
+                while min(called.values()) < 100:
+                    await runtime.invoke("echo", b"%d" % called[who])
+                    called[who] += 1
+
+            await asyncio.gather(*map(call, called))
+
+            assert max(called.values()) < 1000
+
+    asyncio.run(calls())
 
 
 def test_whose_pid_is_not_known_yet_is_not_placed(

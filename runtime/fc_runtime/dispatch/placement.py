@@ -32,6 +32,7 @@ PERIOD: Final = 1024  # calls from trial to trial: less than one in fifty is mad
 AWAKE_NS: Final = 50_000
 BRISK_NS: Final = 100_000  # from one answer to the next event
 QUICK_US: Final = 20  # what the last call's handler took
+BRIEF_US: Final = 200  # idem: for less a loop lets the worker have its CPU
 _sched_getcpu: Final = ctypes.PyDLL(None).sched_getcpu  # keeps the GIL: 0.1 µs, never blocks
 
 

@@ -150,6 +150,15 @@ class Errand:
         return serving
 
 
+def is_brisk(instance: Instance) -> bool:
+    """Is its caller in a hurry, and the only one? See `Placer.borrow`."""
+    return (
+        instance.took_us < QUICK_US
+        and instance.pool.roster.serving == 1
+        and time.monotonic_ns() - instance.idle_since_ns < BRISK_NS
+    )
+
+
 def try_warm(
     core: "Core", pool: "Pool", event: bytes, wait: Callable[["Pool", Errand], Grant]
 ) -> Result | Serving | Refused:
@@ -180,12 +189,7 @@ def try_warm(
                 return Refused(Leave.MOVED)
             pid = instance.channel.pid
             if placer.enabled and pid is not None:  # its zygote may not have told yet
-                placement = placer.borrow(
-                    pid,
-                    brisk=instance.took_us < QUICK_US
-                    and pool.roster.serving == 1
-                    and time.monotonic_ns() - instance.idle_since_ns < BRISK_NS,
-                )
+                placement = placer.borrow(pid, brisk=is_brisk(instance))
             errand.begin(instance, 0 if placement is None else placement.flag)
         begun = errand.finish(instance, placement)
     except BaseException:  # Ctrl-C: the answer, if one comes, must not meet the next caller
