@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from fc_worker import messages as m, wire
 from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
 
-from fc_runtime.dispatch.placement import AWAKE_NS, BRIEF_US, QUICK_US, Placement
+from fc_runtime.dispatch.placement import BRIEF_US, QUICK_US, Placement
 from fc_runtime.dispatch.tap import READ_BYTES, Tap
 from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool.core import Core
@@ -150,7 +150,7 @@ def early_answer(instance: Instance, placement: Placement) -> bytes | None:
     asking the loop, and only if that is a matter of microseconds.
     """
     channel = instance.channel
-    if placement.awake and not channel.readable_within(AWAKE_NS):
+    if placement.awake and not channel.readable_within(placement.patience_ns):
         instance.took_us = QUICK_US
     data = channel.read_some(READ_BYTES)
     if data is None and not placement.awake and instance.took_us < BRIEF_US:

@@ -75,7 +75,7 @@ def woken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
 def always_awake(placer: Placer, pid: int, **_: bool) -> Placement:
     """Instead of `Placer.borrow`."""
     placer._awake += 1
-    return Placement(pid, set(), -1, awake=True)
+    return Placement(pid, set(), -1, awake=True, moved=False)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -159,6 +159,7 @@ class ContextFactory:
     """Makes the contexts of one function; holds what they have in common."""
 
     def __init__(self, config: WorkerConfig) -> None:
+        self._next: Context | None = None
         self._context = {
             "request_id": "",
             "requestId": "",
@@ -205,12 +206,32 @@ class ContextFactory:
             deadline_ns: when the invocation will be ended, on CLOCK_MONOTONIC [ns].
             retry_count: how often this event has been tried before.
         """
+        context = self._next or self._blank()
+        self._next = None
+        context.request_id = context.requestId = request_id
+        context._deadline_ns = deadline_ns  # noqa: SLF001 (made here and nowhere else)
+        if credentials:
+            identity = context.credentials
+            (
+                identity.access_key_id,
+                identity.access_key_secret,
+                identity.security_token,
+            ) = credentials
+        if retry_count:
+            context.retry_count = retry_count
+        return context
+
+    def prepare(self) -> None:
+        """Between two invocations: make what the next `make` then only has to fill in."""
+        self._next = self._blank()
+
+    def _blank(self) -> Context:
         identity = Credentials()
         (
             identity.access_key_id,
             identity.access_key_secret,
             identity.security_token,
-        ) = credentials or _NO_CREDENTIALS
+        ) = _NO_CREDENTIALS
         function = FunctionMeta()
         function.__dict__ = self._function.copy()
         service = ServiceMeta()
@@ -220,11 +241,8 @@ class ContextFactory:
         tracing.span_baggages = {}
         context = Context()
         context.__dict__ = self._context.copy()
-        context.request_id = context.requestId = request_id
         context.credentials = identity
         context.function = function
         context.service = service
         context.tracing = tracing
-        context.retry_count = retry_count
-        context._deadline_ns = deadline_ns  # noqa: SLF001 (made here and nowhere else)
         return context

@@ -200,6 +200,7 @@ class Worker:
         capture.restore()
         if not quick or self._baseline.environ_replaced():
             self._unclean = self._baseline.put_back(deeds)
+        self._contexts.prepare()
         self._answered += 1
         if self._empties is not None or not self._answered % GROWTH_EVERY:
             self._look_back()

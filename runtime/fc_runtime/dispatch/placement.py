@@ -28,8 +28,10 @@ from typing import Final
 from fc_worker import wire
 
 TRIAL: Final = 8  # calls each way
+AT_FIRST: Final = 64  # calls before the first trial: until then everything takes longer
 PERIOD: Final = 1024  # calls from trial to trial: less than one in fifty is made a slower way
 AWAKE_NS: Final = 50_000
+AWAKE_AT_FIRST_NS: Final = 150_000
 BRISK_NS: Final = 100_000  # from one answer to the next event
 QUICK_US: Final = 20  # what the last call's handler took
 BRIEF_US: Final = 200  # idem: for less a loop lets the worker have its CPU
@@ -48,18 +50,25 @@ class Placement:
     time that both sides do not sleep. ``flag`` is what the worker is told.
     """
 
-    __slots__ = ("_cpus", "_pid", "awake", "cpu", "flag")
+    __slots__ = ("_cpus", "_pid", "awake", "cpu", "flag", "patience_ns")
 
-    def __init__(self, pid: int, cpus: set[int], cpu: int, *, awake: bool = False) -> None:
+    def __init__(
+        self, pid: int, cpus: set[int], cpu: int, *, awake: bool = False, moved: bool = True
+    ) -> None:
         self._pid = pid
         self._cpus = cpus
         self.cpu = cpu
         self.awake = awake
-        self.flag = wire.STAY_AWAKE if awake else wire.LIFT_AFFINITY
+        self.flag = wire.LIFT_AFFINITY if moved else 0
+        self.patience_ns = AWAKE_NS
+        if awake:
+            self.flag |= wire.STAY_AWAKE
+            if moved:  # another CPU, which may be asleep
+                self.patience_ns = AWAKE_AT_FIRST_NS
 
     def let_go(self) -> None:
         """Widen the mask from outside: the worker did not get to it."""
-        if not self.awake:
+        if self.flag & wire.LIFT_AFFINITY:
             with suppress(OSError):
                 os.sched_setaffinity(self._pid, self._cpus)
 
@@ -86,8 +95,10 @@ class Placer:
     def __init__(self, *, enabled: bool) -> None:
         self._cpus = os.sched_getaffinity(0)
         self._single = [{cpu} for cpu in range(max(self._cpus) + 1)]
+        self._others = [self._cpus - {cpu} for cpu in range(max(self._cpus) + 1)]
+        self._apart = False  # are caller and worker on two CPUs, since they were awake?
         self._in_flight = [0] * (max(self._cpus) + 1)
-        self._turn = -1
+        self._turn = PERIOD - 1 - AT_FIRST
         self._best = Way.PLACED
         self._best_asleep = Way.PLACED  # of those that are open to every call
         self._took: tuple[list[int], ...] = tuple([] for _ in Way)
@@ -111,13 +122,11 @@ class Placer:
                 way = self._best_asleep
         else:
             way = self._best if brisk else self._best_asleep
+        if way is Way.AWAKE:
+            return self._awaken(pid)
+        self._apart = False
         if way is Way.FREE:
             return None
-        if way is Way.AWAKE:
-            if self._awake:
-                return None
-            self._awake += 1
-            return Placement(pid, self._cpus, -1, awake=True)
         cpu = _sched_getcpu()
         try:
             if self._in_flight[cpu]:
@@ -127,6 +136,18 @@ class Placer:
             return None
         self._in_flight[cpu] += 1
         return Placement(pid, self._cpus, cpu)
+
+    def _awaken(self, pid: int) -> Placement | None:
+        """On one CPU neither would get to see the other awake."""
+        if self._awake:
+            return None
+        moved = False
+        if not self._apart:
+            with suppress(OSError, IndexError):  # it is ending; or the host moved us
+                os.sched_setaffinity(pid, self._others[_sched_getcpu()])
+                moved = self._apart = True
+        self._awake += 1
+        return Placement(pid, self._cpus, -1, awake=True, moved=moved)
 
     def give_back(self, placement: Placement) -> None:
         """The invocation that was woken with it has ended."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from fc_worker import messages as m, wire
 from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
 
-from fc_runtime.dispatch.placement import AWAKE_NS, BRISK_NS, QUICK_US, Placement
+from fc_runtime.dispatch.placement import BRISK_NS, QUICK_US, Placement
 from fc_runtime.dispatch.watch import FIRST_MS
 from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool.grants import Grant, Leave
@@ -89,11 +89,13 @@ class Errand:
         data = None
         if self._sent == self._size:
             # On the same CPU the worker runs before write returns: there is nothing to wait for.
-            awake = placement is not None and placement.awake
-            if awake and not channel.readable_within(AWAKE_NS):
-                instance.took_us = QUICK_US  # or it was not awake: either way, not again at once
+            asleep = placement is not None and not placement.awake
+            if placement is not None and placement.awake:
+                within_ns = placement.patience_ns
+                if not channel.readable_within(within_ns):
+                    instance.took_us = QUICK_US  # or it was not awake: not again at once
             data = channel.read_some(_READ_BYTES)
-            if data is None and placement is not None and not awake:
+            if data is None and asleep:
                 # It is to run on this very CPU: make room instead of going to sleep, or the answer
                 # would wake us up on another one, and the next call would start from there.
                 os.sched_yield()

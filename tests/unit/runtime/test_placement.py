@@ -5,7 +5,17 @@ import subprocess
 
 import pytest
 from fc_runtime.dispatch import placement
-from fc_runtime.dispatch.placement import PERIOD, TRIAL, Placement, Placer, Way, way_of
+from fc_runtime.dispatch.placement import (
+    AT_FIRST,
+    AWAKE_AT_FIRST_NS,
+    AWAKE_NS,
+    PERIOD,
+    TRIAL,
+    Placement,
+    Placer,
+    Way,
+    way_of,
+)
 from fc_worker import wire
 
 ALL = {0, 1, 2}
@@ -59,6 +69,24 @@ def make_calls(
             placer.give_back(borrowed)
         ways.append(way)
     return ways
+
+
+def settled(*, enabled: bool = True) -> Placer:
+    """One whose next call is the first of a trial."""
+    placer = Placer(enabled=enabled)
+    if placer.enabled:
+        make_calls(placer, AT_FIRST, 1, 1)
+    return placer
+
+
+def test_nothing_is_tried_while_everything_takes_longer(kernel: Kernel) -> None:
+    """The first calls of a process are slow either way: they are not compared."""
+    placer = Placer(enabled=True)
+
+    assert [Way.PLACED] * AT_FIRST == make_calls(placer, AT_FIRST, 30_000, 60_000, brisk=True)
+    assert not placer.in_trial
+    make_calls(placer, 1, 30_000, 60_000)
+    assert placer.in_trial
 
 
 def test_the_worker_comes_to_its_caller(kernel: Kernel) -> None:
@@ -125,7 +153,7 @@ def test_it_is_off_where_it_cannot_help(
 ) -> None:
     """With one CPU everybody is on it already; and the host may say no. Then nothing is tried."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: cpus)
-    placer = Placer(enabled=enabled)
+    placer = settled(enabled=enabled)
 
     assert expected is placer.enabled
     placer.borrow(1)
@@ -137,7 +165,7 @@ def test_it_is_off_where_it_cannot_help(
 )
 def test_a_trial_decides_until_the_next(kernel: Kernel, placed_ns: int, best: Way) -> None:
     """A few calls each way; then the way with the lower median, until it is tried again."""
-    placer = Placer(enabled=True)
+    placer = settled()
     trial = [Way.PLACED] * TRIAL + [Way.FREE] * TRIAL
     expected = trial + [best] * (PERIOD - 2 * TRIAL)
 
@@ -158,7 +186,7 @@ def test_callers_in_a_hurry_may_stay_awake(
     kernel: Kernel, took_ns: tuple[int, int, int], best: Way
 ) -> None:
     """A third way for them, tried behind the others, and taken where it is the quickest."""
-    placer = Placer(enabled=True)
+    placer = settled()
     trial = [way for way in Way for _ in range(TRIAL)]
     expected = trial + [best] * (PERIOD - 3 * TRIAL)
 
@@ -168,7 +196,7 @@ def test_callers_in_a_hurry_may_stay_awake(
 
 def test_others_sleep_as_before(kernel: Kernel) -> None:
     """However well staying awake has done, who is in no hurry has the best of the other ways."""
-    placer = Placer(enabled=True)
+    placer = settled()
     make_calls(placer, PERIOD // 2, 30_000, 60_000, 15_000, brisk=True)
 
     assert [Way.PLACED] * 9 == make_calls(placer, 9, 30_000, 60_000)
@@ -177,7 +205,7 @@ def test_others_sleep_as_before(kernel: Kernel) -> None:
 
 def test_one_stays_awake_at_a_time(kernel: Kernel) -> None:
     """The next one, and whoever comes until the first has its answer, just writes."""
-    placer = Placer(enabled=True)
+    placer = settled()
     make_calls(placer, PERIOD // 2, 30_000, 60_000, 15_000, brisk=True)
     first = placer.borrow(1, brisk=True)
     assert first is not None
@@ -188,12 +216,35 @@ def test_one_stays_awake_at_a_time(kernel: Kernel) -> None:
     placer.give_back(first)
 
     assert Way.AWAKE is way_of(placer.borrow(2, brisk=True))
-    assert all({1} == cpus for _, cpus in kernel.moved)  # of the trial: awake moves nobody
+
+
+def test_who_is_to_see_the_other_awake_is_on_another_cpu(kernel: Kernel) -> None:
+    """Once, when it begins; there the worker widens its mask, and stays where it is."""
+    placer = settled()
+    make_calls(placer, PERIOD // 2, 30_000, 60_000, 15_000, brisk=True)
+    away = [cpus for _, cpus in kernel.moved if cpus != {1}]
+
+    assert [{0, 2}] == away
+
+    make_calls(placer, 1, 30_000, 60_000)  # on this CPU, as the best of the other ways
+    kernel.moved.clear()
+    first = placer.borrow(1, brisk=True)
+    assert first is not None
+    placer.give_back(first)
+    second = placer.borrow(1, brisk=True)
+    assert second is not None
+    assert [(1, {0, 2})] == kernel.moved
+    assert (wire.STAY_AWAKE | wire.LIFT_AFFINITY, wire.STAY_AWAKE) == (first.flag, second.flag)
+    assert (AWAKE_AT_FIRST_NS, AWAKE_NS) == (first.patience_ns, second.patience_ns)
+    first.let_go()
+    second.let_go()
+    assert (1, ALL) == kernel.moved[-1]
+    assert 2 == len(kernel.moved)
 
 
 def test_it_learns_anew(kernel: Kernel) -> None:
     """What paid an hour ago may not pay now: a later trial turns it over, with new figures only."""
-    placer = Placer(enabled=True)
+    placer = settled()
     make_calls(placer, PERIOD, 30_000, 60_000)
 
     assert {Way.FREE} == set(make_calls(placer, PERIOD, 90_000, 60_000)[2 * TRIAL :])
@@ -202,7 +253,7 @@ def test_it_learns_anew(kernel: Kernel) -> None:
 
 def test_a_few_outliers_do_not_decide(kernel: Kernel) -> None:
     """One call that met a busy machine says nothing about the way it was made."""
-    placer = Placer(enabled=True)
+    placer = settled()
     make_calls(placer, 2, 9_000_000, 60_000)
     make_calls(placer, 2 * TRIAL - 2, 30_000, 60_000)
 
@@ -211,7 +262,7 @@ def test_a_few_outliers_do_not_decide(kernel: Kernel) -> None:
 
 def test_a_trial_without_figures_decides_nothing(kernel: Kernel) -> None:
     """When too few calls could be measured, what stood before stands."""
-    placer = Placer(enabled=True)
+    placer = settled()
     for _ in range(2 * TRIAL):
         borrowed = placer.borrow(1)
         if borrowed is not None:

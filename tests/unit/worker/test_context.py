@@ -210,7 +210,8 @@ def test_nothing_that_prints_a_context_prints_a_secret() -> None:
     assert "1-64f6cd87" in text
 
 
-def test_mutations_end_with_the_invocation() -> None:
+@pytest.mark.parametrize("prepared", [True, False])
+def test_mutations_end_with_the_invocation(prepared: bool) -> None:
     """2.A: users may set attributes; the next context knows nothing of it."""
     factory = ContextFactory(config())
     first = factory.make(request_id="1", credentials=CREDENTIALS, deadline_ns=0)
@@ -220,6 +221,8 @@ def test_mutations_end_with_the_invocation() -> None:
     first.credentials.access_key_id = "changed"
     first.tracing.span_baggages["k"] = "v"
     del first.service.log_store
+    if prepared:
+        factory.prepare()
 
     second = factory.make(request_id="2", credentials=CREDENTIALS, deadline_ns=0)
 
@@ -229,6 +232,25 @@ def test_mutations_end_with_the_invocation() -> None:
         hasattr(part, "scratch")
         for part in (second, second.function, second.service, second.tracing, second.credentials)
     )
+
+
+def test_what_was_prepared_is_handed_out_once() -> None:
+    """Filled in with what this invocation has, and with nothing of the one before."""
+    factory = ContextFactory(config())
+    factory.prepare()
+    first = factory.make(request_id="1", credentials=CREDENTIALS, deadline_ns=1, retry_count=3)
+    second = factory.make(request_id="2", credentials=None, deadline_ns=2)
+    factory.prepare()
+    third = factory.make(request_id="3", credentials=None, deadline_ns=3)
+
+    assert ("LTAIkey", 3) == (first.credentials.access_key_id, first.retry_count)
+    for context, name in ((second, "2"), (third, "3")):
+        assert (name, name, 0) == (context.request_id, context.requestId, context.retry_count)
+        assert Credentials.to_dict(context.credentials) == dict.fromkeys(
+            ("accessKeyId", "accessKeySecret", "securityToken"), ""
+        )
+    assert second is not third
+    assert second.credentials is not third.credentials
 
 
 def test_to_json_shows_what_the_user_set() -> None:
