@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from stat import S_ISDIR
 from typing import Any, Final
 
@@ -41,7 +42,7 @@ def scratch(_stage: Stage, folder: str, size_mb: int, keep: Sequence[str]) -> No
     An empty *folder* of its own, in memory. *keep*: what lies below it and is needed (code, or an
     interpreter, in /tmp) is shown in it, read-only.
     """
-    wanted = [path for path in (*keep, *_interpreter_folders()) if _is_below(path, folder)]
+    wanted = [path for path in (*keep, *interpreter_folders()) if _is_below(path, folder)]
     trees = [(path, kernel.clone_mount(path)) for path in _topmost(wanted)]
     _mount_memory(folder, size_mb)
     for path, tree in trees:
@@ -60,7 +61,7 @@ def root(stage: Stage, spec: dict[str, Any]) -> None:
     folders to write to. The host's stays at `HOST_ROOT` until ``forget_host``.
     """
     shown = [path for path in spec["show"] if os.path.lexists(path)]
-    folders = [path for path in (*shown, *_interpreter_folders()) if not os.path.islink(path)]
+    folders = [path for path in (*shown, *interpreter_folders()) if not os.path.islink(path)]
     links = {path: os.readlink(path) for path in shown if os.path.islink(path)}
     trees = [(path, kernel.clone_mount(path)) for path in _topmost(folders)]
     # A link such as /etc/resolv.conf leads out of what is shown: show what it leads to.
@@ -143,12 +144,16 @@ def work_in(_stage: Stage, folder: str) -> None:
 # -- for the steps ------------------------------------------------------------------------------
 
 
-def _interpreter_folders() -> list[str]:
-    """Whatever this interpreter may still import from, and what a child of it needs to start."""
+@cache
+def interpreter_folders() -> tuple[str, ...]:
+    """
+    Whatever this interpreter may still import from, and what a child of it needs to start. As it
+    was when first asked: a zygote asks, so that its workers need not look again.
+    """
     named = [sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(sys.executable)]
     named += [path for path in sys.path if os.path.isabs(path)]
     both = [*named, *map(os.path.realpath, named)]
-    return [path for path in dict.fromkeys(both) if path != "/" and os.path.exists(path)]
+    return tuple(path for path in dict.fromkeys(both) if path != "/" and os.path.exists(path))
 
 
 def _is_below(path: str, folder: str) -> bool:

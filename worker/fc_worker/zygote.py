@@ -252,6 +252,7 @@ class Zygote:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         if config.sealed:
             prepare_sys_path(config.code, config.layers)
+        rooms.interpreter_folders()
         gc.collect()
         pages.fill_gaps()
         gc.freeze()
