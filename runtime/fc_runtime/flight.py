@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from fc_worker import messages as m, wire
-from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
+from fc_worker.wire import PLAIN_ASIDE, PREFIX, PREFIX_BYTES, VERSION, Kind
 
 from fc_runtime.dispatch.placement import BRIEF_US, QUICK_US, Placement
 from fc_runtime.dispatch.tap import READ_BYTES, Tap
@@ -104,6 +104,7 @@ class Flight(OnItsOwn):
             or answered != self.invocation
             or version != VERSION
             or body_size > most_bytes
+            or said & PLAIN_ASIDE
         ):
             return None
         return wire.plain_microseconds(kind, header_size, said)

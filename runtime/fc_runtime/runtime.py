@@ -30,7 +30,7 @@ from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.request import NOTHING, Request, encode_event
 from fc_runtime.pool.serving import STARTS, Declined, Serving, hold
 from fc_runtime.pool.turns import take_turn
-from fc_runtime.pool.warm import SMALL_BYTES, Refused, try_warm
+from fc_runtime.pool.warm import WARM_BYTES, Refused, try_warm
 
 if TYPE_CHECKING:
     from fc_runtime.tasks.handles import Task
@@ -179,7 +179,7 @@ class Runtime:
         grant: Grant | None = None
         if (
             type(event) is bytes
-            and len(event) <= SMALL_BYTES
+            and len(event) <= WARM_BYTES
             and json is NOTHING
             and timeout is None
             and request_id is None

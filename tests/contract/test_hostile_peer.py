@@ -109,6 +109,10 @@ BREACHES = {
     "piece_of_another": "an answer to invocation",
     "piece_with_a_body": "a frame of kind 9 that is not empty",
     "answer_within_an_answer": "a frame of kind 4 that nobody asked for",
+    "huge_plain_aside": "body of 4294967295 bytes, limit",
+    "plain_aside_of_another": "an answer to invocation",
+    "plain_aside_with_a_body": "frame of kind 0, version 0",
+    "plain_aside_twice": "a frame of kind 4 that nobody asked for",
     "ready_aside": "a frame of kind 2 that nobody asked for",
 }
 
@@ -147,7 +151,13 @@ def test_a_breach_of_a_cold_call(peer: Peer, play: str) -> None:
     assert hostile.ask().ok
 
 
-@pytest.mark.parametrize("play", ["nothing", "half_a_frame", "dribbling", "first_piece_only"])
+@pytest.mark.parametrize(
+    "play",
+    [
+        *("nothing", "half_a_frame", "dribbling"),
+        *("first_piece_only", "plain_aside_first_piece_only"),
+    ],
+)
 def test_silence_costs_its_own_deadline(peer: Peer, play: str) -> None:
     """No answer, half of one, or one that comes a byte at a time for ever: TimedOut, in time."""
     hostile = peer(LIMIT_S)

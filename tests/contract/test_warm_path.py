@@ -5,13 +5,14 @@ which of the two a call took.
 
 import asyncio
 import os
+import random
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fc_runtime import AsyncRuntime, Result, Runtime, runtime as face
+from fc_runtime import AsyncRuntime, ResponseError, Result, Runtime, runtime as face
 from fc_runtime.aio import lean_of
 from fc_runtime.dispatch.placement import Placement, Placer
 from fc_runtime.pool import warm
@@ -91,6 +92,47 @@ def test_the_warm_path_and_the_general_way_answer_alike(
     general = comparable(served(case))
 
     assert unrolled == general
+
+
+SIZES = (48 * 1024, 64 * 1024, 1024 * 1024, 1024 * 1024 + 1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_large_bodies_take_either_way(
+    handlers: Path, size: int, woken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There and back, up to a piece of the window by the warm path: the same bytes."""
+    ends: list[type] = []
+
+    def spy(*arguments: object) -> object:
+        begun = warm.try_warm(*arguments)  # type: ignore[arg-type]
+        ends.append(type(begun))
+        return begun
+
+    monkeypatch.setattr(face, "try_warm", spy)
+    with Runtime() as runtime:
+        runtime.register("echo", code=handlers / "served", handler="index.echo", timeout=30.0)
+        runtime.invoke("echo", b"")
+        ends.clear()
+        for number in range(20):
+            event = random.Random(number).randbytes(size)
+            assert event == runtime.invoke("echo", event).payload
+            assert event == runtime.invoke("echo", event, timeout=20.0).payload
+
+    assert (Result in ends) is (size <= warm.WARM_BYTES)
+    assert len(ends) == (20 if size <= warm.WARM_BYTES else 0)
+
+
+@pytest.mark.parametrize("most", [100_000, 1024 * 1024])
+def test_a_large_result_over_the_limit_is_refused(handlers: Path, most: int) -> None:
+    """By the worker; a worker that does not is refused by its frame."""
+    with Runtime(max_response_bytes=most) as runtime:
+        runtime.register("echo", code=handlers / "served", handler="index.echo")
+        runtime.invoke("echo", b"")
+        assert most == len(runtime.invoke("echo", bytes(most)).payload)
+        with pytest.raises(ResponseError):
+            runtime.invoke("echo", bytes(most + 1))
+        assert most == len(runtime.invoke("echo", bytes(most)).payload)
 
 
 def test_a_plain_call_takes_the_warm_path(handlers: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,11 @@ class Passage:
             sender.lay()
             self._write(wire.encode_signal(Kind.PIECE, invocation))
 
+    def send_plain_result(self, invocation: int, body: bytes, microseconds: int) -> None:
+        """As `wire.encode_plain`, for a body of at most `lane.PIECE_BYTES`."""
+        self._window.send_result(body)
+        self._write(wire.encode_plain_aside(invocation, len(body), microseconds))
+
     def _wait_for(self, kind: Kind) -> None:
         """The one thing that the supervisor has to say now. Raises WireError."""
         frames: list[Frame] = []

@@ -26,7 +26,7 @@ from typing import Any, Final, Never
 from fc_worker import capture, failures, messages as m, respond, tree, wire, wsgi
 from fc_worker.awake import Ear
 from fc_worker.context import Context, ContextFactory
-from fc_worker.lane import Window
+from fc_worker.lane import PIECE_BYTES, Window
 from fc_worker.learn import Imports
 from fc_worker.load import Loader, LoadError
 from fc_worker.passing import READ_BYTES, Passage
@@ -191,12 +191,7 @@ class Worker:
         if quick and len(answer) == 1 and len(body) < wire.ASIDE_BYTES:  # only the status
             self._write(wire.encode_plain(frame.invocation, body, run_us))
         else:
-            if quick:
-                answer[m.USER_US] = run_us
-            else:
-                answer[m.RUN_NS] = run_ns
-                self._look_closely(answer, deeds.started)
-            self._send(_RESULT, frame.invocation, answer, body)
+            self._answer(frame.invocation, answer, body, run_ns, quick=quick)
         capture.restore()
         if not quick or self._baseline.environ_replaced():
             self._unclean = self._baseline.put_back(deeds)
@@ -204,6 +199,20 @@ class Worker:
         self._answered += 1
         if self._empties is not None or not self._answered % GROWTH_EVERY:
             self._look_back()
+
+    def _answer(
+        self, invocation: int, answer: dict[str, Any], body: bytes, run_ns: int, *, quick: bool
+    ) -> None:
+        """For all but what nearly every call answers."""
+        if quick and len(answer) == 1 and len(body) <= PIECE_BYTES:
+            self._passage.send_plain_result(invocation, body, run_ns // 1000)
+            return
+        if quick:
+            answer[m.USER_US] = run_ns // 1000
+        else:
+            answer[m.RUN_NS] = run_ns
+            self._look_closely(answer, self._deeds.started)
+        self._send(_RESULT, invocation, answer, body)
 
     def _invoke_otherwise(self, frame: Frame) -> None:
         """An HTTP request, or a hook: the same steps, around another call."""

@@ -9,7 +9,8 @@ The frame: how bytes are cut on the two pipes of an instance.
     flags       u16   bits, see below
     headers           msgpack map with short str keys (`messages`)
     body              raw bytes, never inside the map: no copy through the packer; from
-                      `ASIDE_BYTES` on not here at all, but in memory beside the pipe (`lane`)
+                      `ASIDE_BYTES` on not here at all, but in memory beside the pipe (`lane`),
+                      as `is_aside` tells
 
 No I/O and no clock here. Sizes are refused on the prefix, before anything is held: what comes
 from a worker is hostile input. The only error is `WireError`.
@@ -30,7 +31,10 @@ MAX_HEADER_BYTES: Final = 128 * 1024
 MAX_HEADER_KEYS: Final = 64
 SMALL_PART_BYTES: Final = 4096
 
-PLAIN: Final = 1  # in a RESULT without headers: it returned; the other bits are microseconds
+# In a RESULT without headers:
+PLAIN: Final = 1  # it returned; the other bits but one are microseconds
+PLAIN_ASIDE: Final = 0x8000  # and that one: what it returned stands in the instance's window
+_MOST_MICROSECONDS: Final = 0x3FFF
 # In an INVOKE:
 LIFT_AFFINITY: Final = 1  # the caller borrowed the worker's CPU mask; put it back first
 STAY_AWAKE: Final = 2  # the next event is likely to come at once: look for it a moment, then sleep
@@ -98,8 +102,14 @@ def encode(
 
 def encode_plain(invocation: int, body: bytes, microseconds: int) -> bytes:
     """A whole RESULT of the common kind: it returned, soon, and there is nothing else to tell."""
-    flags = PLAIN | min(microseconds, 0x7FFF) << 1
+    flags = PLAIN | min(microseconds, _MOST_MICROSECONDS) << 1
     return PREFIX.pack(len(body), 0, invocation, _RESULT, VERSION, flags) + body
+
+
+def encode_plain_aside(invocation: int, size: int, microseconds: int) -> bytes:
+    """The same, for a body of *size* bytes that has been laid into the window."""
+    flags = PLAIN_ASIDE | PLAIN | min(microseconds, _MOST_MICROSECONDS) << 1
+    return PREFIX.pack(size, 0, invocation, _RESULT, VERSION, flags)
 
 
 def encode_signal(kind: int, invocation: int) -> bytes:
@@ -108,10 +118,17 @@ def encode_signal(kind: int, invocation: int) -> bytes:
 
 
 def plain_microseconds(kind: int, header_size: int, flags: int) -> int | None:
-    """What `encode_plain` was told; None for every other frame."""
+    """What `encode_plain`, or its like, was told; None for every other frame."""
     if header_size or kind != _RESULT or not flags & PLAIN:
         return None
-    return flags >> 1
+    return flags >> 1 & _MOST_MICROSECONDS
+
+
+def is_aside(kind: int, header_size: int, flags: int) -> bool:
+    """Does the body of this frame stand in the window, and not behind it?"""
+    if header_size:
+        return flags & ASIDE > 0
+    return flags & PLAIN_ASIDE > 0 and flags & PLAIN > 0 and kind == _RESULT
 
 
 def around(key: str, text_size: int, others: dict[str, Any]) -> tuple[bytes, bytes]:
@@ -168,7 +185,7 @@ class Decoder:
                 and kind in _KINDS
                 and header_size <= MAX_HEADER_BYTES
                 and body_size <= self._max_body
-                and not (header_size and flags & ASIDE)
+                and not (flags & ASIDE if header_size else flags & PLAIN_ASIDE)
             ):
                 headers = unpack_headers(data[PREFIX_BYTES:body_at]) if header_size else {}
                 return [Frame(kind, invocation, flags, headers, data[body_at:])]
@@ -197,7 +214,7 @@ class Decoder:
                     raise WireError(f"headers of {header_size} bytes, limit {MAX_HEADER_BYTES}")
                 if body_size > self._max_body:
                     raise WireError(f"body of {body_size} bytes, limit {self._max_body}")
-                aside = body_size if header_size and flags & ASIDE else 0
+                aside = body_size if is_aside(kind, header_size, flags) else 0
                 total = PREFIX_BYTES + header_size + body_size - aside
                 if left < total:
                     self._need = total

@@ -1,7 +1,7 @@
 """
 The warm call, unrolled: what `Serving`, `Call` and `Exchange` do for the call that nearly all
-calls are (an idle instance, a small event, a good answer within a millisecond, in one read), in
-one function and four system calls.
+calls are (an idle instance, an event of at most a mebibyte, a good answer within a millisecond, in
+one read), in one function and four system calls.
 
 It decides nothing of its own. As soon as anything is not as expected, all that has happened so
 far is handed to the general way, which goes on from there; the two must not be told apart by
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fc_worker import messages as m, wire
-from fc_worker.wire import PREFIX, PREFIX_BYTES, VERSION, Kind
+from fc_worker.lane import PIECE_BYTES
+from fc_worker.wire import ASIDE_BYTES, PLAIN_ASIDE, PREFIX, PREFIX_BYTES, VERSION, Kind
 
 from fc_runtime.dispatch.placement import BRISK_NS, QUICK_US, Placement
 from fc_runtime.dispatch.watch import FIRST_MS
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from fc_runtime.pool.pool import Pool
 
 SMALL_BYTES: Final = 48 * 1024  # with prefix and headers it fits a pipe of the default size
+WARM_BYTES: Final = PIECE_BYTES  # what is larger goes through the window a piece at a time
+BYTES_A_NS: Final = 4  # what two sides that are awake take of a body, one after the other
 _INVOKE: Final = int(Kind.INVOKE)
 _READ_BYTES: Final = 64 * 1024
 
@@ -77,8 +80,13 @@ class Errand:
         before, after = self._pool.packed_headers
         headers = before + request_id.encode() + after
         size = len(event)
-        prefix = PREFIX.pack(size, len(headers), invocation, _INVOKE, VERSION, flags)
-        frame = prefix + headers + event
+        if size < ASIDE_BYTES:
+            prefix = PREFIX.pack(size, len(headers), invocation, _INVOKE, VERSION, flags)
+            frame = prefix + headers + event
+        else:
+            instance.window.send_event(event)
+            flags |= wire.ASIDE
+            frame = PREFIX.pack(size, len(headers), invocation, _INVOKE, VERSION, flags) + headers
         self._size = len(frame)
         self._started_ns = time.monotonic_ns()
         self._sent = instance.channel.write_small(frame)
@@ -91,7 +99,7 @@ class Errand:
             # On the same CPU the worker runs before write returns: there is nothing to wait for.
             asleep = placement is not None and not placement.awake
             if placement is not None and placement.awake:
-                within_ns = placement.patience_ns
+                within_ns = placement.patience_ns + len(self._event) // BYTES_A_NS
                 if not channel.readable_within(within_ns):
                     instance.took_us = QUICK_US  # or it was not awake: not again at once
             data = channel.read_some(_READ_BYTES)
@@ -106,20 +114,25 @@ class Errand:
         if data and len(data) >= PREFIX_BYTES:
             body_size, header_size, answered, kind, version, said = PREFIX.unpack_from(data)
             microseconds = wire.plain_microseconds(kind, header_size, said)
+            payload = None
             if (
                 microseconds is not None
-                and len(data) == PREFIX_BYTES + body_size
                 and answered == self._invocation
                 and version == VERSION
                 and body_size <= core.max_response_bytes
             ):
+                if not said & PLAIN_ASIDE:
+                    payload = data[PREFIX_BYTES:] if len(data) == PREFIX_BYTES + body_size else None
+                elif len(data) == PREFIX_BYTES and body_size <= PIECE_BYTES:
+                    payload = instance.window.receive_result(body_size).body()
+            if payload is not None and microseconds is not None:
                 took_ns = ended_ns - self._started_ns
                 if core.placer.in_trial:
                     core.placer.learn(placement, took_ns - microseconds * 1000)
                 instance.invocations += 1
                 instance.took_us = microseconds
                 result = Result(
-                    data[PREFIX_BYTES:],
+                    payload,
                     RETURNED,
                     instance.take_log(cut=False),
                     self._request_id,
@@ -168,7 +181,7 @@ def try_warm(
     The result; or the call under way, for a driver to carry on; or what the pool gave that is no
     instance for this way: nothing has been done then.
 
-    The caller has checked that *event* is bytes of at most `SMALL_BYTES`, and that everything
+    The caller has checked that *event* is bytes of at most `WARM_BYTES`, and that everything
     else is as the function's own definition has it.
 
     Args:

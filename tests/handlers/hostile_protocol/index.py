@@ -255,6 +255,35 @@ def answer_within_an_answer(asked):
     silence()
 
 
+def plain_aside(size, whose=None):
+    return wire.encode_plain_aside(invocation if whose is None else whose, size, 7)
+
+
+def huge_plain_aside(asked):
+    say(plain_aside(2**32 - 1))
+    silence()
+
+
+def plain_aside_of_another(asked):
+    say(plain_aside(2**20, invocation ^ 1))
+    silence()
+
+
+def plain_aside_with_a_body(asked):
+    say(plain_aside(1000) + bytes(1000))
+    silence()
+
+
+def plain_aside_twice(asked):
+    say(plain_aside(2**20) * 2)
+    silence()
+
+
+def plain_aside_first_piece_only(asked):
+    say(plain_aside(3 * 2**20))
+    silence()
+
+
 def ready_aside(asked):
     say(wire.encode(wire.Kind.READY, invocation, {m.STATUS: 0}, 2**20, wire.ASIDE))
     silence()

@@ -183,6 +183,11 @@ BREACHES = {
     "no headers": (warm, answer(Kind.RESULT, {})),
     "no header bytes, and not plain": (warm, wire.PREFIX.pack(0, 0, 41, 4, 1, 0)),
     "a plain READY": (cold, wire.PREFIX.pack(0, 0, 41, 2, 1, wire.PLAIN)),
+    "a plain READY in the window": (
+        cold,
+        wire.PREFIX.pack(5, 0, 41, 2, 1, wire.PLAIN | wire.PLAIN_ASIDE) + b"value",
+    ),
+    "in the window, but not plain": (warm, wire.PREFIX.pack(0, 0, 41, 4, 1, wire.PLAIN_ASIDE)),
     "a plain result to another": (warm, wire.encode_plain(INVOCATION + 1, b"", 0)),
     "two plain results": (warm, PLAIN + PLAIN),
     "plain, but with headers": (warm, answer(Kind.RESULT, {m.RUN_NS: 1}, flags=wire.PLAIN)),
@@ -574,6 +579,24 @@ def test_a_result_aside_is_the_body_of_the_answer(sides: Sides, size: int) -> No
     reply = sides.exchange.reply
     assert reply is not None
     assert (GOOD | {m.USER_US: 7}, result) == (reply.headers, reply.body)
+
+
+@pytest.mark.parametrize("size", [0, 5, PIECE_BYTES, PIECE_BYTES + 1])
+def test_a_plain_result_may_stand_aside(sides: Sides, size: int) -> None:
+    """Without headers; whatever its size, though a worker says it of no more than one piece."""
+    body = os.urandom(size)
+    sender = sides.theirs.send_result(body)
+    exchange = sides.exchange
+    exchange.ask_to_invoke({m.REQUEST_ID: "r"}, b"event")
+
+    done = exchange.received(wire.encode_plain_aside(INVOCATION, size, 16_384))
+    while not done:
+        sender.lay()
+        done = exchange.received(PIECE)
+
+    assert exchange.reply is not None
+    assert body == exchange.reply.body
+    assert {m.STATUS: m.STATUS_RETURNED, m.USER_US: 16_383} == exchange.reply.headers
 
 
 def test_a_failure_may_stand_aside_too(sides: Sides) -> None:

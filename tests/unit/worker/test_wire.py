@@ -334,7 +334,7 @@ def test_the_prefix_is_normative(headers: dict[str, Any], kind: Kind, body_size:
 
 @given(st.integers(0, 2**64 - 1), st.binary(max_size=50), st.integers(0, 2**40))
 def test_a_plain_result_needs_no_headers(invocation: int, body: bytes, microseconds: int) -> None:
-    """It returned, and took so long: that fits the flags, up to 32,767 µs."""
+    """It returned, and took so long: that fits the flags, up to 16,383 µs."""
     (frame,) = Decoder(MAX_BODY).feed(wire.encode_plain(invocation, body, microseconds))
 
     assert (Kind.RESULT, invocation, {}, body) == (
@@ -343,7 +343,31 @@ def test_a_plain_result_needs_no_headers(invocation: int, body: bytes, microseco
         frame.headers,
         frame.body,
     )
-    assert min(microseconds, 32_767) == wire.plain_microseconds(frame.kind, 0, frame.flags)
+    assert min(microseconds, 16_383) == wire.plain_microseconds(frame.kind, 0, frame.flags)
+
+
+@pytest.mark.parametrize(
+    ("kind", "header_size", "flags", "aside"),
+    [
+        (Kind.RESULT, 9, wire.ASIDE, True),
+        (Kind.INVOKE, 9, wire.ASIDE | wire.LIFT_AFFINITY, True),
+        (Kind.RESULT, 9, wire.PLAIN | wire.PLAIN_ASIDE, False),
+        (Kind.RESULT, 0, wire.PLAIN | wire.PLAIN_ASIDE, True),
+        (Kind.RESULT, 0, wire.PLAIN | wire.ASIDE, False),  # two microseconds
+        (Kind.RESULT, 0, wire.PLAIN_ASIDE, False),
+        (Kind.READY, 0, wire.PLAIN | wire.PLAIN_ASIDE, False),
+    ],
+)
+def test_whose_body_stands_aside(kind: Kind, header_size: int, flags: int, aside: bool) -> None:
+    """With headers one bit says so; without, it takes a plain result, and another bit."""
+    assert aside is wire.is_aside(kind, header_size, flags)
+
+    headers = b"\x81\xa1s" + b"\xd9\x04text" if header_size else b""
+    stream = wire.PREFIX.pack(5, header_size, 1, kind, wire.VERSION, flags) + headers
+    for whole in (stream, stream + wire.encode_signal(Kind.TOOK, 1)):
+        frame, *_ = [*Decoder(MAX_BODY).feed(whole if aside else stream + b"value"), None]
+        assert frame is not None
+        assert ((b"", 5) if aside else (b"value", 0)) == (frame.body, frame.aside)
 
 
 @pytest.mark.parametrize(
