@@ -185,6 +185,76 @@ def test_refused_limit_leaves_no_folder() -> None:
     tier.close()
 
 
+@pytest.fixture
+def tier() -> Iterator[Cgroup1]:
+    before = folders()
+    made = Cgroup1.open()
+    yield made
+    made.close()
+    assert before == folders()
+
+
+def limits_of(cell: Cell) -> tuple[int, int]:
+    """As the kernel has them: bytes, processes."""
+    memory = Path(cell.folders[0], "memory.limit_in_bytes").read_text()
+    return int(memory), int(Path(pids_folder(cell), "pids.max").read_text())
+
+
+def cells_there(tier: Cgroup1) -> int:
+    return sum(entry.is_dir() for entry in tier._bases["pids"].iterdir())
+
+
+def test_the_next_cell_is_made_in_nobodys_time(tier: Cgroup1) -> None:
+    """One, as the last that was asked for; whoever asks for the same again need not wait for it."""
+    tier.cell(1, Limits(memory_bytes=64 * MiB, processes=8))
+    for _ in range(3):
+        tier.make_ready()
+    assert 2 == cells_there(tier)
+
+    second = tier.cell(2, Limits(memory_bytes=64 * MiB, processes=8))
+    assert 2 == cells_there(tier)
+    assert (64 * MiB, 8) == limits_of(second)
+    assert second.folders != tier.cell(3, Limits(memory_bytes=64 * MiB, processes=8)).folders
+    assert 3 == cells_there(tier)
+
+
+def test_a_cell_that_was_made_ahead_is_not_for_other_limits(tier: Cgroup1) -> None:
+    """It stays there for whoever has its own."""
+    tier.cell(1, Limits(memory_bytes=64 * MiB, processes=8))
+    tier.make_ready()
+
+    other = tier.cell(2, Limits(memory_bytes=128 * MiB, processes=9))
+    assert (128 * MiB, 9) == limits_of(other)
+    assert 3 == cells_there(tier)
+    assert (64 * MiB, 8) == limits_of(tier.cell(3, Limits(memory_bytes=64 * MiB, processes=8)))
+    assert 3 == cells_there(tier)
+
+
+def test_nothing_is_made_ahead_for_a_tier_that_is_closed() -> None:
+    """Nor before anybody has asked for a cell."""
+    before = folders()
+    tier = Cgroup1.open()
+    tier.cell(1, Limits(memory_bytes=64 * MiB, processes=8)).close()
+    tier.close()
+
+    tier.make_ready()
+
+    assert before == folders()
+
+
+def test_a_start_finds_its_cell_made(runtime: Runtime, register: Register) -> None:
+    """All but the first of a runtime do, as far as they come one after the other."""
+    invoke = register("own_cgroups", max_instances=2)
+    invoke()
+    tier: Any = runtime._core.holding.isolation
+    until(lambda: tier._spare)
+    (spare,) = tier._spare
+
+    runtime.warm("f", 2)
+
+    assert spare in {instance.cell for instance in runtime._core.pool("f").roster.live}
+
+
 # -- the end of a tree -------------------------------------------------------------------------
 
 RELAY = """

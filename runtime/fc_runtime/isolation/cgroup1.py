@@ -8,6 +8,7 @@ cgroup of version 2 waits longer for it than all the rest of a start takes (docs
 import itertools
 import os
 import signal
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from fc_runtime.isolation.tiers import Limits, UnavailableError
 NEEDED: Final = ("memory", "pids")
 CPU_PERIOD_US: Final = 100_000
 PASSES: Final = 100
+_spares: Final = itertools.count(1)
 MEND: Final = "run as root, with cgroup v1's memory and pids controllers mounted"
 
 
@@ -45,7 +47,7 @@ class Cell(CgroupCell):
             self.kill_who_has_not_joined(pidfd, init_pidfd)
         except OSError:  # out of descriptors
             if pidfd >= 0:
-                portable.TreeCell(self._limits).kill(pid, pidfd, init_pidfd)
+                portable.TreeCell(self.limits).kill(pid, pidfd, init_pidfd)
 
     def close_files(self) -> None:
         self._let_go()
@@ -88,6 +90,10 @@ class Cgroup1:
 
     def __init__(self, bases: dict[str, Path]) -> None:
         self._bases = bases  # by controller, memory first
+        self._spare: list[Cell] = []  # at most one, as the last that was asked for
+        self._asked: Limits | None = None
+        self._making = threading.Lock()
+        self._closed = False
         self.enforces = frozenset({"memory", "processes"}) | (bases.keys() & {"cpu"})
 
     @classmethod
@@ -113,7 +119,21 @@ class Cgroup1:
         return tier
 
     def cell(self, number: int, limits: Limits) -> Cell:
-        name = str(number)
+        self._asked = limits
+        with suppress(IndexError):
+            spare = self._spare.pop()
+            if spare.limits == limits:
+                return spare
+            self._spare.append(spare)
+        return self._make(str(number), limits)
+
+    def make_ready(self) -> None:
+        with self._making:
+            if self._asked is not None and not self._spare and not self._closed:
+                with suppress(OSError):  # no room: whoever wants a cell will be told
+                    self._spare.append(self._make(f"spare-{next(_spares)}", self._asked))
+
+    def _make(self, name: str, limits: Limits) -> Cell:
         wanted = {key: base / name for key, base in self._bases.items()}
         if limits.cpu is None:
             wanted.pop("cpu", None)
@@ -136,6 +156,8 @@ class Cgroup1:
         return cell
 
     def close(self) -> None:
+        with self._making:
+            self._closed = True
         for base in self._bases.values():
             cgroups.remove_tree(base)
 

@@ -33,7 +33,7 @@ class Cell(CgroupCell):
             self.kill_who_has_not_joined(pidfd, init_pidfd)
         except OSError:  # Linux before 5.14, or out of descriptors
             if pidfd >= 0:
-                portable.TreeCell(self._limits).kill(pid, pidfd, init_pidfd)
+                portable.TreeCell(self.limits).kill(pid, pidfd, init_pidfd)
 
 
 class Cgroup2:
@@ -103,6 +103,9 @@ class Cgroup2:
             cell.close()
             raise
         return cell
+
+    def make_ready(self) -> None:
+        pass  # who joins one waits much longer than for it to be made (docs/adr/0017)
 
     def close(self) -> None:
         cgroups.remove_tree(self._base)

@@ -165,7 +165,7 @@ class CgroupCell:
         self.folders: Sequence[str] = tuple(map(str, folders))
         self._killer = killer
         self._word = word
-        self._limits = limits
+        self.limits = limits
         self._kill_fd = -1
         self._manners = Manners()
 
@@ -197,7 +197,7 @@ class CgroupCell:
 
     def meter(self, pid: int) -> CgroupMeter:
         memory = self.folders[0]
-        return CgroupMeter(pid, self._limits, f"{memory}/{self.usage}", f"{memory}/{self.events}")
+        return CgroupMeter(pid, self.limits, f"{memory}/{self.usage}", f"{memory}/{self.events}")
 
     def ran_out_of_memory(self) -> bool:
         try:

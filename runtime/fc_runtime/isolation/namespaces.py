@@ -30,5 +30,8 @@ class PidNamespaces:
     def cell(self, _number: int, limits: Limits) -> TreeCell:
         return TreeCell(limits)
 
+    def make_ready(self) -> None:
+        pass
+
     def close(self) -> None:
         pass

@@ -102,6 +102,9 @@ class Portable:
     def cell(self, _number: int, limits: Limits) -> TreeCell:
         return TreeCell(limits)
 
+    def make_ready(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -100,6 +100,10 @@ class Isolation(Protocol):
         """For instance *number*. Raises OSError if the host has no room for it."""
         ...
 
+    def make_ready(self) -> None:
+        """In nobody's time: make what the next cell would have to wait for. Never raises."""
+        ...
+
     def close(self) -> None:
         """Let go of what is shared by all cells; they are closed by now."""
         ...

@@ -213,6 +213,8 @@ class Supervisor:
                 if len(descriptors) > 1:
                     instance.init_pid, instance.init_pidfd = message["init"], descriptors[1]
                 instance.channel.adopt(message["pid"], pidfd)
+                with suppress(OverloadedError):  # no thread: the next one makes its own
+                    self.background.run(instance.pool.core.holding.isolation.make_ready)
                 self.log.debug(
                     "instance.started",
                     function=instance.pool.name,
