@@ -84,7 +84,7 @@ class Lean:
             self._at_once += 1
             if self._at_once == AT_ONCE_IN_A_ROW:  # else others would never have their turn
                 self._at_once = 0
-                await asyncio.sleep(0)
+                await self._or_abandon(flight, asyncio.sleep(0))
         else:
             self._at_once = 0
             landed: asyncio.Future[None] = self._loop.create_future()
@@ -94,12 +94,15 @@ class Lean:
                     landed.set_result(None)
 
             flight.done = done
-            try:
-                await landed
-            except BaseException:
-                self.abandon(flight)
-                raise
+            await self._or_abandon(flight, landed)
         return flight.result or await self.finish(flight)
+
+    async def _or_abandon(self, flight: Flight, waiting: Awaitable[None]) -> None:
+        try:
+            await waiting
+        except BaseException:  # cancelled: what it holds must not be lost
+            self.abandon(flight)
+            raise
 
     def takes(self, name: str, size: int) -> bool:
         """Is an event of *size* bytes for it one for `start`? Raises FunctionNotFoundError."""

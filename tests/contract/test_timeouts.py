@@ -114,11 +114,31 @@ def test_call_answered_in_its_last_moment_leaves_no_trace(
     deploy: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever may be killed in a moment does not pre-empt others; who was not, does as before."""
-    monkeypatch.setattr(autopsy, "ASK_NS", 9_900_000_000)  # a tenth of a second after it began
+    monkeypatch.setattr(autopsy, "ASK_NS", 9_700_000_000)  # 0.3 s after it began
     function = deploy("hanging", "index.policies", timeout=10.0, max_instances=1)
 
     for _ in range(2):
         assert [os.SCHED_OTHER, os.SCHED_BATCH] == function("0.5").json()
+
+
+def test_initialization_in_its_last_moment_leaves_no_trace(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does an initializer that is done just in time: the handler has a deadline of its own."""
+    monkeypatch.setattr(autopsy, "ASK_NS", 9_700_000_000)
+    function = deploy(
+        "hanging",
+        "index.policies",
+        initializer="index.slow_start",
+        initialization_timeout=10.0,
+        timeout=10.0,
+    )
+
+    first = function("0.5")
+
+    assert f"initialized as {os.SCHED_BATCH}" in first.log.decode()
+    assert [os.SCHED_OTHER, os.SCHED_BATCH] == first.json()
+    assert [os.SCHED_OTHER, os.SCHED_BATCH] == function("0.5").json()
 
 
 def test_timeout_of_a_call_is_its_own(deploy: Deploy) -> None:

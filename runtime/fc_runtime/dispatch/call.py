@@ -29,12 +29,15 @@ class Call:
         deadline_ns: until then READY, or the result, has to come.
         ahead: what to do shortly before a deadline, each once: how many ns before, the earliest
             first, and what.
+        in_time: called when READY has come all the same, and another deadline begins.
     """
 
     __slots__ = (
         "_ahead",
+        "_all_ahead",
         "_early",
         "_guarded",
+        "_in_time",
         "_look_at_ns",
         "_placement",
         "_timeout_ns",
@@ -59,6 +62,7 @@ class Call:
         timeout_ns: int,
         placement: Placement | None = None,
         ahead: Sequence[tuple[int, Callable[[], None]]] = (),
+        in_time: Callable[[], None] | None = None,
     ) -> None:
         self.channel = channel
         self.exchange = exchange
@@ -73,7 +77,8 @@ class Call:
         self._look_at_ns = started_ns + PERIOD_MS * 1_000_000
         self._timeout_ns = timeout_ns
         self._placement = placement
-        self._ahead = ahead  # of the deadline: ns before it, the earliest first, and what to do
+        self._ahead = self._all_ahead = ahead
+        self._in_time = in_time
 
     def resume(
         self, started_ns: int, placement: Placement | None, sent: int, data: bytes | None
@@ -123,6 +128,9 @@ class Call:
         if not self.began_ns and exchange.ready is not None:
             self.began_ns = now
             self.deadline_ns = now + self._timeout_ns
+            if self._in_time is not None and len(self._ahead) < len(self._all_ahead):
+                self._ahead = self._all_ahead
+                self._in_time()
         if not done:
             return self._look_if_due(now)
         self.ended_ns = now
@@ -134,7 +142,8 @@ class Call:
     def look(self) -> Ending | None:
         """Nothing came for a while: why to end it, or None."""
         if self._placement is not None:
-            self._placement.let_go()
+            if self.channel.unread():  # else the worker has widened its mask, or is about to
+                self._placement.let_go()
             self._placement = None
         now = time.monotonic_ns()
         if self._ahead and now >= self.deadline_ns - self._ahead[0][0]:

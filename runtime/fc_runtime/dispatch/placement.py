@@ -9,8 +9,9 @@ always sees all CPUs. Never while another invocation is under way that was woken
 spreading out is what serves the callers.
 
 *Awake.* With calls that follow each other at once and handlers of a few microseconds, neither side
-goes to sleep: each looks for what the other has to say for at most 50 µs. Only where a caller is
-the only one, and has shown that it is in a hurry (`brisk`): nothing is burnt for anybody else.
+goes to sleep: each looks for what the other has to say for at most 50 µs, thrice that when the
+worker has just been moved to another CPU, and a little longer for large bodies. Only where a caller
+is the only one, and has shown that it is in a hurry (`brisk`): nothing is burnt for anybody else.
 
 *Free.* Left to the scheduler, which does the first by itself with one CPU, or with the others busy.
 
@@ -146,8 +147,9 @@ class Placer:
             with suppress(OSError, IndexError):  # it is ending; or the host moved us
                 os.sched_setaffinity(pid, self._others[_sched_getcpu()])
                 moved = self._apart = True
+        placement = Placement(pid, self._cpus, -1, awake=True, moved=moved)
         self._awake += 1
-        return Placement(pid, self._cpus, -1, awake=True, moved=moved)
+        return placement
 
     def give_back(self, placement: Placement) -> None:
         """The invocation that was woken with it has ended."""

@@ -17,10 +17,10 @@ _AS_USUAL: Final = os.sched_param(0)
 
 class Manners:
     """
-    What has been taught, for the few milliseconds until they are killed or go on.
+    Who has been taught, for the millisecond until they are killed or go on.
 
-    A number may meanwhile have become somebody else's: he would be scheduled as a batch until
-    then, and is changed back with the others.
+    A number that has become somebody else's since it was listed is his who is taught then; he goes
+    back with the others, unless those were killed.
     """
 
     __slots__ = ("_taught",)
@@ -37,10 +37,11 @@ class Manners:
                     self._taught.add(pid)
 
     def unteach(self) -> None:
-        """They go on as before."""
+        """They go on as before, with the threads that they have started meanwhile."""
         with suppress(KeyError):  # there are no more; other threads may be at it too
             while True:
                 pid = self._taught.pop()
                 with suppress(OSError):
-                    if os.sched_getscheduler(pid) == os.SCHED_BATCH:
-                        os.sched_setscheduler(pid, os.SCHED_OTHER, _AS_USUAL)
+                    for thread in map(int, os.listdir(f"/proc/{pid}/task")):
+                        if os.sched_getscheduler(thread) == os.SCHED_BATCH:
+                            os.sched_setscheduler(thread, os.SCHED_OTHER, _AS_USUAL)

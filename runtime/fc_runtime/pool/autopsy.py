@@ -74,8 +74,11 @@ class LastMoments:
             self._instance.pool.core.supervisor.endings.see_to(self._instance)
 
     def are_over(self) -> None:
-        """It has been answered."""
+        """It has been answered, or made ready: if there is another deadline, all begins anew."""
         if self._asked:
+            self._asked = self._seen_to = False
+            self._dump = b""
+            self._stack = None
             self._instance.cell.stand_down()
 
     def _hear(self) -> None:

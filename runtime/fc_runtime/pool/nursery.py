@@ -187,7 +187,7 @@ def plan_top_up(pool: "Pool") -> None:
 def _top_up(pool: "Pool") -> None:
     with pool.roster.lock:
         pool.roster.top_up_planned = False
-        missing = pool.roster.missing()
+        missing = 0 if pool.roster.dying else pool.roster.missing()
         pool.roster.warming += missing
     _start_standbys(pool, missing)
 

@@ -225,11 +225,10 @@ class Pool:
             roster.used_ns = time.monotonic_ns()
             instance.advance(Trigger.STOP)
             roster.hand_out()
-            if instance.doomed_ns and instance.exit is None:
-                roster.dying.add(instance)
+            roster.note_dying(instance)
             nursery.plan_top_up(self)
             roster.changed.notify_all()
-        undertaker.bury(instance)
+        undertaker.let_go(instance)
 
     # -- leave to start one, and what came of it -----------------------------------------------
 

@@ -14,13 +14,17 @@ nothing is added to `idle`.
 import threading
 import time
 from collections import deque
+from typing import Final
 
 from fc_runtime.function import Function
+from fc_runtime.pool.endings import GONE_WITHIN_S
 from fc_runtime.pool.grants import Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.lifecycle import Trigger
 from fc_runtime.pool.policy import STANDBY, RestartPolicy, ScalingPolicy
 from fc_runtime.pool.setbacks import Setbacks
+
+DYING_NS: Final = int(GONE_WITHIN_S * 1e9)  # later it is told of as a survivor, or has been
 
 
 class Roster:
@@ -98,6 +102,12 @@ class Roster:
         instance.errand = errand
         del self.waiters[0]
         return waiter
+
+    def note_dying(self, instance: Instance) -> None:
+        """If it was killed at a deadline, and somebody will tell of its end: before any standby."""
+        told = instance.exit is None and not instance.zygote.gone
+        if instance.doomed_ns and told and self.used_ns - instance.doomed_ns < DYING_NS:
+            self.dying.add(instance)
 
     def missing(self) -> int:
         """How many instances should be started now."""

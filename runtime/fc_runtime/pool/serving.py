@@ -104,6 +104,7 @@ class Serving:
             timeout_ns=request.timeout_ns,
             placement=placement,
             ahead=self._last_moments.ahead(),
+            in_time=self._last_moments.are_over,
         )
 
     def resume(

@@ -58,6 +58,14 @@ def kill(instance: Instance, reason: str) -> None:
     bury(instance)
 
 
+def let_go(instance: Instance) -> None:
+    """Of one whose caller has found it dead, or has ended it."""
+    if instance.exit is None and instance.zygote.gone:  # nobody would tell of its end
+        instance.pool.core.supervisor.endings.threads.run(partial(kill, instance, "orphaned"))
+    else:
+        bury(instance)
+
+
 def bury(instance: Instance) -> None:
     """Let go of one that has ended; one that has not, as far as we know, is kept in sight."""
     pool = instance.pool

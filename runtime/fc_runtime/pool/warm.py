@@ -127,7 +127,7 @@ class Errand:
                     payload = instance.window.receive_result(body_size).body()
             if payload is not None and microseconds is not None:
                 took_ns = ended_ns - self._started_ns
-                if core.placer.in_trial:
+                if core.placer.in_trial and self._size + len(data) < ASIDE_BYTES // 2:
                     core.placer.learn(placement, took_ns - microseconds * 1000)
                 instance.invocations += 1
                 instance.took_us = microseconds

@@ -38,10 +38,17 @@ def dispatch(event, context):
 
 
 def policies(event, context):
-    """How it is scheduled, before and after it has slept so many seconds."""
+    """How it is scheduled, in a tenth of a second and after it has slept so many."""
+    time.sleep(0.1)  # who has just been made ready may be so for a last moment yet
     before = os.sched_getscheduler(0)
     time.sleep(float(event))
     return [before, os.sched_getscheduler(0)]
+
+
+def slow_start(context):
+    """An initializer: how it is scheduled after half a second."""
+    time.sleep(0.5)
+    print("initialized as", os.sched_getscheduler(0))
 
 
 def busy(event, context):

@@ -52,6 +52,29 @@ def test_who_chooses_one_meanwhile_keeps_it(process: int) -> None:
     assert os.SCHED_IDLE == os.sched_getscheduler(process)
 
 
+def test_a_thread_born_meanwhile_goes_back_with_its_process() -> None:
+    """It inherits how its creator was scheduled."""
+    program = (
+        "import threading, time; input(); thread = threading.Thread(target=time.sleep, args=(60,));"
+        "thread.start(); print(thread.native_id, flush=True)"
+    )
+    pipe = subprocess.PIPE
+    argv = [sys.executable, "-c", program]
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as process:
+        manners = Manners()
+        manners.teach([process.pid])
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(file=process.stdin, flush=True)
+        thread = int(process.stdout.readline())
+        born = os.sched_getscheduler(thread)
+        manners.unteach()
+        after = os.sched_getscheduler(thread)
+        process.kill()
+
+    assert (os.SCHED_BATCH, os.SCHED_OTHER) == (born, after)
+
+
 def test_who_has_ended_is_in_nobodys_way() -> None:
     """Between the list and the call, or between the two calls."""
     manners = Manners()
