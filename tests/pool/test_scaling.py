@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 from fc_runtime import OverloadedError, Runtime
+from fc_runtime.pool import nursery
 from support.stage import Gate, Recorder, until, wait_gone
 
 
@@ -99,6 +100,22 @@ def test_one_standby_beyond_demand(gated: Runtime, gate: Gate, log: Recorder) ->
     assert not second.result().cold_start
     assert first.result().json()["pid"] != second.result().json()["pid"]
     assert len(log.of("instance.started")) <= 3  # two serve, one stands by, and no more
+
+
+def test_a_call_begins_before_the_standby_that_follows_it(
+    gated: Runtime, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its start would take the CPUs from the call; one that lasts gets its standby all the same."""
+    monkeypatch.setattr(nursery, "HEAD_START_S", 0.3)
+    gated.invoke("gated", b"{}")
+    running = gated.submit("gated", gate.event())
+    gate.entered()
+
+    assert (1, 0) == (gauges(gated, "gated")["processes"], gauges(gated, "gated")["warming"])
+
+    until(lambda: gauges(gated, "gated")["idle"] == 1, what="a standby")
+    gate.let()
+    assert running.result().ok
 
 
 def test_unused_instances_are_retired_down_to_nothing(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
     from fc_runtime.pool.pool import Pool
 
+HEAD_START_S: Final = 0.002  # most calls are over by then
 TRIES: Final = 3  # to have instances up that die as soon as they are
 
 
@@ -173,15 +174,19 @@ def wait_until_warm(pool: "Pool", count: int, within_s: float) -> Result | None:
     return wait_until_warm(pool.core.pool(name), count, until - time.monotonic())
 
 
-def plan_top_up(pool: "Pool") -> None:
+def plan_top_up(pool: "Pool", not_before_s: float = 0.0) -> None:
     """
     Under the lock: have started what is missing, as soon as that makes sense. Not while a killed
     tree comes to its end: a start would take the CPU from it, and whoever needs one gets leave.
+
+    Args:
+        not_before_s: seconds that whoever has just been served shall have the CPUs to himself.
     """
     roster = pool.roster
     if not roster.top_up_planned and not roster.dying and roster.missing() > 0:
         roster.top_up_planned = True
-        pool.core.supervisor.after(roster.setbacks.delay_s, partial(_top_up, pool))
+        delay_s = max(roster.setbacks.delay_s, not_before_s)
+        pool.core.supervisor.after(delay_s, partial(_top_up, pool))
 
 
 def _top_up(pool: "Pool") -> None:

@@ -127,7 +127,7 @@ class Pool:
                 instance.advance(Trigger.LEASE)
                 roster.serving += 1
                 if not idle and not roster.top_up_planned:
-                    nursery.plan_top_up(self)
+                    nursery.plan_top_up(self, nursery.HEAD_START_S)
                 return instance
         except BaseException:  # Ctrl-C: nobody would ever give it back
             if instance is not None:
