@@ -139,6 +139,19 @@ def test_what_the_api_does_not_have_is_refused(http: httpx.Client, verb: str, pa
     assert f"'{verb}' against '{path}' is not supported" == message
 
 
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/2023-03-30/no-such%0Athing", "PathNotSupported"),
+        ("/2023-03-30/%0D%0A", "PathNotSupported"),
+        ("/2023-03-30/layerarn/a%0Ab", "InvalidArgument"),
+    ],
+)
+def test_a_path_with_line_ends_is_a_path(http: httpx.Client, path: str, code: str) -> None:
+    """Refused as any other, and not by what the API is built of."""
+    check_refusal(http.get(path), 400, code)
+
+
 def test_versions_are_not_changed(http: httpx.Client, account: Account) -> None:
     """What has a qualifier other than LATEST can only be read."""
     account.create_service("demo", {})

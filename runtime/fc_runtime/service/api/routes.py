@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -37,7 +38,22 @@ def routes(account: Account, operations: Sequence[Operation]) -> list[Route]:
 
 def unsupported(prefixes: Iterable[str]) -> list[Route]:
     """For what is under *prefixes* and nobody else's, with any verb: to be put last."""
-    return [Route(f"{prefix}/{{rest:path}}", _Unsupported()) for prefix in prefixes]
+    return [Route(f"{prefix}/{{rest:rest}}", _Unsupported()) for prefix in prefixes]
+
+
+class _Rest(Convertor[str]):
+    """What `path` is in Starlette, of paths with newlines too."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("rest", _Rest())
 
 
 def request_id(scope: Scope) -> str:
@@ -82,7 +98,8 @@ def _route(account: Account, prefix: str, operation: Operation) -> Route:
             return refusal(ApiError(500, "InternalServerError", "see the daemon's log"), known)
         return _response(reply, known)
 
-    return Route(f"{prefix}{operation.path}", answer, methods=[operation.verb])
+    path = operation.path.replace(":path}", ":rest}")
+    return Route(f"{prefix}{path}", answer, methods=[operation.verb])
 
 
 def _call(account: Account, prefix: str, request: Request, content: bytearray) -> Call:
