@@ -99,7 +99,12 @@ class Receiver:
         self.left = size
         self._body: io.BytesIO | bytes = b""
         if size > PIECE_BYTES:
-            self._body = io.BytesIO()  # grows in place: no piece is copied twice
+            # As large as it gets from the start: one that grows is moved, and malloc gives its
+            # pages back to the kernel and asks for new ones, over and over.
+            self._body = io.BytesIO()
+            self._body.seek(size - 1)
+            self._body.write(b"\0")
+            self._body.seek(0)
             self.take()
         else:
             self._body = window[at : at + size]
