@@ -60,6 +60,20 @@ def served(handlers: Path) -> Callable[[str], Result]:
     return serve
 
 
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> list[type]:
+    """What each call of the warm path has come to."""
+    seen: list[type] = []
+
+    def spy(*arguments: object) -> object:
+        begun = warm.try_warm(*arguments)  # type: ignore[arg-type]
+        seen.append(type(begun))
+        return begun
+
+    monkeypatch.setattr(face, "try_warm", spy)
+    return seen
+
+
 @pytest.fixture(params=["as is best", "awake"])
 def woken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How the warm path's calls are made; with "awake", whom each was made to."""
@@ -100,20 +114,12 @@ SIZES = (48 * 1024, 64 * 1024 - 1, 64 * 1024, 1024 * 1024, 1024 * 1024 + 1)
 
 @pytest.mark.parametrize("size", SIZES)
 def test_large_bodies_take_either_way(
-    handlers: Path, size: int, woken: list[int], monkeypatch: pytest.MonkeyPatch
+    handlers: Path, size: int, woken: list[int], ends: list[type]
 ) -> None:
     """
     There and back, up to a piece of the window by the warm path: the same bytes. Of one that is
     larger than a pipe with its headers, and too small for the window, a part is written there.
     """
-    ends: list[type] = []
-
-    def spy(*arguments: object) -> object:
-        begun = warm.try_warm(*arguments)  # type: ignore[arg-type]
-        ends.append(type(begun))
-        return begun
-
-    monkeypatch.setattr(face, "try_warm", spy)
     with Runtime() as runtime:
         runtime.register("echo", code=handlers / "served", handler="index.echo", timeout=30.0)
         runtime.invoke("echo", b"")
@@ -139,16 +145,8 @@ def test_a_large_result_over_the_limit_is_refused(handlers: Path, most: int) -> 
         assert most == len(runtime.invoke("echo", bytes(most)).payload)
 
 
-def test_a_plain_call_takes_the_warm_path(handlers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plain_call_takes_the_warm_path(handlers: Path, ends: list[type]) -> None:
     """The comparison above means something: the path is taken, and ends in a result."""
-    ends: list[type] = []
-
-    def spy(*arguments: object) -> object:
-        begun = warm.try_warm(*arguments)  # type: ignore[arg-type]
-        ends.append(type(begun))
-        return begun
-
-    monkeypatch.setattr(face, "try_warm", spy)
     with Runtime() as runtime:
         runtime.register("warm", code=handlers / "warm", timeout=10.0)
         runtime.invoke("warm", b"nothing")
@@ -159,21 +157,12 @@ def test_a_plain_call_takes_the_warm_path(handlers: Path, monkeypatch: pytest.Mo
     assert ends[1:].count(Result) > 25  # the others were too slow for the first wait, if any
 
 
-def test_callers_who_queue_take_the_warm_path(
-    handlers: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_callers_who_queue_take_the_warm_path(handlers: Path, ends: list[type]) -> None:
     """Whoever is given an instance by another caller; each has its own answer."""
-    ends: list[type] = []
-
-    def spy(*arguments: object) -> object:
-        begun = warm.try_warm(*arguments)  # type: ignore[arg-type]
-        ends.append(type(begun))
-        return begun
-
     with Runtime() as runtime, ThreadPoolExecutor(8) as threads:
         runtime.register("echo", code=handlers / "served", handler="index.echo", max_instances=1)
         runtime.invoke("echo", b"")
-        monkeypatch.setattr(face, "try_warm", spy)
+        ends.clear()
         events = [b"%d" % number for number in range(400)]
         answers = threads.map(lambda event: runtime.invoke("echo", event).payload, events)
 

@@ -5,7 +5,7 @@ one read), in one function and four system calls.
 
 It decides nothing of its own. As soon as anything is not as expected, all that has happened so
 far is handed to the general way, which goes on from there; the two must not be told apart by
-their results, and tests/unit/runtime/test_warm.py holds them to it.
+their results, and tests/contract/test_warm_path.py holds them to it.
 """
 
 import os
