@@ -104,6 +104,7 @@ class Stage:
             "timeout": max(PROBE_S, self.case.timeout),
             "memory_mb": 256,
             "max_instances": 1,  # and so no standby: what is there is the one that served
+            "preload_learned": False,  # and so no second zygote, which comes when it likes
             "sandbox": self.grounds.sandbox,
             **self.case.options,
             "environment": {MARK_VARIABLE: self.mark, **environment},
@@ -122,6 +123,7 @@ class Stage:
             handler=handler,
             timeout=PROBE_S,
             max_instances=1,
+            preload_learned=False,
             sandbox=self.grounds.sandbox,
             environment={MARK_VARIABLE: self.mark, **environment},
         )
