@@ -81,6 +81,30 @@ def test_pre_stop_runs_when_the_function_is_replaced_or_forgotten(
     noted(notes, "awaited")
 
 
+def test_pre_stop_is_let_run_though_the_pid_is_told_late(
+    runtime: Runtime, deploy: Deploy, notes: Path, log: Recorder, tmp_path: Path
+) -> None:
+    """An instance may have answered, and be told to go, before its zygote is heard to have it."""
+    hears = threading.Event()
+    runtime._core.supervisor.after(0.0, hears.wait)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    way_out = os.open(gate, os.O_RDWR)  # does not wait for a reader, who may have been killed
+    deploy(pre_stop="index.freeze", gate=gate)
+    runtime.invoke("f")
+    runtime.unregister("f")
+    noted(notes, "freeze")
+
+    hears.set()
+
+    log.wait_for("instance.started")
+    os.write(way_out, b"x")
+    os.close(way_out)
+    (told,) = log.wait_for("instance.exited")
+    assert 0 == told["exit_code"]
+    assert not log.of("instance.hook_failed")
+
+
 def test_pre_stop_runs_when_an_instance_is_worn_out(
     runtime: Runtime, deploy: Deploy, notes: Path
 ) -> None:

@@ -52,6 +52,7 @@ class Endings:
         how it ended, None if it did not. The caller holds it, or has made it STOPPING.
         """
         instance.stop_reason = instance.stop_reason or reason
+        instance.condemned = True  # before the look at its pid: who learns that later, kills it
         self.kills += 1
         channel = instance.channel
         patience_s = STUCK_S if reason == "timed_out" else GONE_WITHIN_S

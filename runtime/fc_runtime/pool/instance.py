@@ -49,6 +49,7 @@ class Instance:
         "born_ns",
         "cell",
         "channel",
+        "condemned",
         "decoder",
         "disposed",
         "doomed_ns",
@@ -91,7 +92,7 @@ class Instance:
         self.doomed_ns = 0  # the deadline that it did not meet
         self.exit: Exit | None = None
         self.exited = threading.Event()
-        self.disposed = False
+        self.condemned = self.disposed = False
         self.held = False  # by a hook, though it is STOPPING: not to be buried
         self.guard = threading.Lock()  # held to signal it, and to dispose of what is signalled
         self.decoder = Decoder(max_body)

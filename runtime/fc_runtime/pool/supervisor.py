@@ -27,7 +27,6 @@ from fc_runtime.pool import exits
 from fc_runtime.pool.endings import GONE_WITHIN_S, Endings
 from fc_runtime.pool.events import Log
 from fc_runtime.pool.instance import Exit, Instance
-from fc_runtime.pool.lifecycle import State
 from fc_runtime.pool.threads import Threads, start_thread
 from fc_runtime.pool.zygote import Zygote
 
@@ -221,7 +220,7 @@ class Supervisor:
                     instance=instance.id,
                     pid=message["pid"],
                 )
-                if instance.stop_reason or instance.state is State.STOPPING:
+                if instance.condemned:  # not if it was told to go: its `pre_stop` may be running
                     with suppress(ProcessLookupError):
                         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             case m.FORK_FAILED:
