@@ -45,6 +45,11 @@ class Way(IntEnum):
     AWAKE = 2
 
 
+# By these names, as up to CPython 3.11 an Enum's member takes 0.3 µs to be found.
+_PLACED, _FREE, _AWAKE = Way
+_IN_TRIAL: Final = len(Way) * TRIAL  # calls
+
+
 class Placement:
     """
     What one wake-up has borrowed: the mask of its worker, for one ``cpu``; or, with ``awake``, the
@@ -77,8 +82,8 @@ class Placement:
 def way_of(placement: Placement | None) -> Way:
     """In which a call was made that was given this."""
     if placement is None:
-        return Way.FREE
-    return Way.AWAKE if placement.awake else Way.PLACED
+        return _FREE
+    return _AWAKE if placement.awake else _PLACED
 
 
 def step_aside(pid: int) -> None:
@@ -100,10 +105,11 @@ class Placer:
         self._apart = False  # are caller and worker on two CPUs, since they were awake?
         self._in_flight = [0] * (max(self._cpus) + 1)
         self._turn = PERIOD - 1 - AT_FIRST
-        self._best = Way.PLACED
-        self._best_asleep = Way.PLACED  # of those that are open to every call
+        self._best = _PLACED
+        self._best_asleep = _PLACED  # of those that are open to every call
         self._took: tuple[list[int], ...] = tuple([] for _ in Way)
         self._awake = 0
+        self._staying = Placement(0, self._cpus, -1, awake=True, moved=False)  # nobody is moved
         self.enabled = enabled and len(self._cpus) > 1
 
     def borrow(self, pid: int, *, brisk: bool = False) -> Placement | None:
@@ -115,18 +121,18 @@ class Placer:
                 nobody else calls.
         """
         turn = self._turn = (self._turn + 1) % PERIOD
-        if turn < len(Way) * TRIAL:
+        if turn < _IN_TRIAL:
             if not turn:  # a new trial: what the last one left is stale
                 self._forget()
             way = Way(turn // TRIAL)
-            if way is Way.AWAKE and not brisk:
+            if way is _AWAKE and not brisk:
                 way = self._best_asleep
         else:
             way = self._best if brisk else self._best_asleep
-        if way is Way.AWAKE:
+        if way is _AWAKE:
             return self._awaken(pid)
         self._apart = False
-        if way is Way.FREE:
+        if way is _FREE:
             return None
         cpu = _sched_getcpu()
         try:
@@ -142,12 +148,12 @@ class Placer:
         """On one CPU neither would get to see the other awake."""
         if self._awake:
             return None
-        moved = False
+        placement = self._staying
         if not self._apart:
             with suppress(OSError, IndexError):  # it is ending; or the host moved us
                 os.sched_setaffinity(pid, self._others[_sched_getcpu()])
-                moved = self._apart = True
-        placement = Placement(pid, self._cpus, -1, awake=True, moved=moved)
+                self._apart = True
+                placement = Placement(pid, self._cpus, -1, awake=True)
         self._awake += 1
         return placement
 
@@ -174,10 +180,10 @@ class Placer:
             for way, took in zip(Way, self._took, strict=True)
             if len(took) >= TRIAL - 1
         }
-        if Way.PLACED in medians and Way.FREE in medians:
-            placed = medians[Way.PLACED] < medians[Way.FREE]
-            self._best_asleep = Way.PLACED if placed else Way.FREE
-            self._best = min(medians, key=lambda way: (medians[way], way == Way.PLACED))
+        if _PLACED in medians and _FREE in medians:
+            placed = medians[_PLACED] < medians[_FREE]
+            self._best_asleep = _PLACED if placed else _FREE
+            self._best = min(medians, key=lambda way: (medians[way], way == _PLACED))
 
     def _forget(self) -> None:
         for took in self._took:
@@ -186,4 +192,4 @@ class Placer:
 
     @property
     def in_trial(self) -> bool:
-        return self.enabled and self._turn < len(Way) * TRIAL
+        return self.enabled and self._turn < _IN_TRIAL

@@ -297,7 +297,8 @@ class Core:
                     "refused": pool.counts.refused,
                     "late_bytes": pool.counts.late_bytes,
                     "outcomes": {
-                        name_of_kind(kind): count for kind, count in pool.counts.outcomes.items()
+                        name_of_kind(kind): count
+                        for kind, count in pool.counts.outcomes.copy().items()
                     },
                 }
                 for name, pool in pools.items()

@@ -3,6 +3,7 @@ What passes between a pool and its callers: what one may be given, who may be gi
 what is counted of it all. Values and one protocol; nothing here decides, locks or waits.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Protocol, TypeAlias
@@ -74,9 +75,9 @@ class Counts:
     cold_starts: int = 0
     refused: int = 0
     late_bytes: int = 0  # written between two invocations, by threads of the handler
-    outcomes: dict[type, int] = field(default_factory=dict)
+    outcomes: defaultdict[type, int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, outcome: Outcome, *, cold: bool) -> None:
         self.invocations += 1
         self.cold_starts += cold
-        self.outcomes[type(outcome)] = self.outcomes.get(type(outcome), 0) + 1
+        self.outcomes[type(outcome)] += 1

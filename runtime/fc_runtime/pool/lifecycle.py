@@ -32,6 +32,10 @@ class Trigger(IntEnum):
     EXITED = auto()
 
 
+# For every call's way: up to CPython 3.11 an Enum's member takes 0.3 µs to be found.
+LEASE: Final = Trigger.LEASE
+RELEASE: Final = Trigger.RELEASE
+
 TRANSITIONS: Final[Mapping[State, Mapping[Trigger, State]]] = {
     State.STARTING: {
         Trigger.READY: State.IDLE,

@@ -30,7 +30,7 @@ from fc_runtime.pool import nursery, undertaker
 from fc_runtime.pool.grants import Counts, Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.keeper import ZygoteKeeper
-from fc_runtime.pool.lifecycle import State, Trigger
+from fc_runtime.pool.lifecycle import LEASE, RELEASE, State, Trigger
 from fc_runtime.pool.policy import RecyclePolicy, longest_call_s
 from fc_runtime.pool.request import fixed_headers
 from fc_runtime.pool.roster import Roster
@@ -124,7 +124,7 @@ class Pool:
                 if idle[-1].may_write_late and not late_writers:
                     return None
                 instance = idle.pop()
-                instance.advance(Trigger.LEASE)
+                instance.advance(LEASE)
                 roster.serving += 1
                 if not idle and not roster.top_up_planned:
                     nursery.plan_top_up(self, nursery.HEAD_START_S)
@@ -175,7 +175,7 @@ class Pool:
                     if roster.waiters:
                         successor = roster.successor(instance)
                     if successor is None:
-                        instance.advance(Trigger.RELEASE)
+                        instance.advance(RELEASE)
                         roster.serving -= 1
                         instance.idle_since_ns = now
                         instance.errand = None

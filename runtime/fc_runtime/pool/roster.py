@@ -20,7 +20,7 @@ from fc_runtime.function import Function
 from fc_runtime.pool.endings import GONE_WITHIN_S
 from fc_runtime.pool.grants import Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
-from fc_runtime.pool.lifecycle import Trigger
+from fc_runtime.pool.lifecycle import LEASE
 from fc_runtime.pool.policy import STANDBY, RestartPolicy, ScalingPolicy
 from fc_runtime.pool.setbacks import Setbacks
 
@@ -87,7 +87,7 @@ class Roster:
                 continue
             if isinstance(grant, Instance):
                 self.idle.pop()
-                grant.advance(Trigger.LEASE)
+                grant.advance(LEASE)
                 self.serving += 1
             elif grant is Leave.START:
                 self.serving += 1
