@@ -239,7 +239,9 @@ def _take_in(pool: "Pool", instance: Instance | None, trouble: Result | Exceptio
         roster.warming -= 1
         if instance is not None:
             instance.advance(Trigger.READY)
-            keep = roster.end is None and not instance.zygote.gone
+            keep = roster.end is None and not instance.zygote.gone and instance.exit is None
+            if instance.exit is not None:  # heard before anybody could miss it on the stack
+                roster.setbacks.note_death(time.monotonic_ns())
             if keep:
                 instance.idle_since_ns = time.monotonic_ns()
                 roster.idle.insert(0, instance)  # unused ones serve last
@@ -254,7 +256,7 @@ def _take_in(pool: "Pool", instance: Instance | None, trouble: Result | Exceptio
             plan_top_up(pool)
         roster.changed.notify_all()
     if instance is not None and not keep:
-        undertaker.dismiss(instance, "closed")
+        undertaker.dismiss(instance, "closed" if instance.exit is None else undertaker.DIED)
     undertaker.leave_if_empty(pool)
 
 

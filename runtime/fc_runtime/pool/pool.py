@@ -166,7 +166,9 @@ class Pool:
             with roster.lock:
                 roster.used_ns = now
                 reason = why_stop
-                if reason is None and (roster.end or self._wears_out or instance.zygote.gone):
+                if reason is None and (
+                    roster.end or self._wears_out or instance.zygote.gone or instance.exit
+                ):
                     reason = self._why_not_keep(instance)
                 if reason is None:
                     setbacks = roster.setbacks
@@ -201,9 +203,10 @@ class Pool:
             undertaker.dismiss(instance, reason)
 
     def _why_not_keep(self, instance: Instance) -> str | None:
-        end = self.roster.end
-        if end is not None:
-            return _STOP_REASONS[end]
+        if instance.exit is not None:  # killed since its answer, which was heard while it served
+            return undertaker.DIED
+        if self.roster.end is not None:
+            return undertaker.STOP_REASONS[self.roster.end]
         if instance.zygote.gone:
             return "orphaned"
         return self._recycle.reason(instance.invocations)
@@ -286,7 +289,7 @@ class Pool:
             roster.hand_out()
             roster.changed.notify_all()
         for instance in leaving:
-            undertaker.dismiss(instance, _STOP_REASONS[end])
+            undertaker.dismiss(instance, undertaker.STOP_REASONS[end])
         undertaker.leave_if_empty(self)
 
     def forget(self) -> None:
@@ -294,6 +297,3 @@ class Pool:
         for instance in self.roster.live:
             instance.close()
         self.keeper.forget()
-
-
-_STOP_REASONS: Final = {Leave.MOVED: "replaced", Leave.CLOSED: "closed"}

@@ -13,6 +13,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from fc_runtime.pool.grants import Leave
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.lifecycle import State, Trigger
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 LAST_WORDS_S: Final = 1.0  # for an instance told to go, before it is killed
 _NOT_TO_BURY: Final = frozenset({State.DEAD, State.LEASED})
+DIED: Final = "died"  # by itself: there is nothing to end
+STOP_REASONS: Final = {Leave.MOVED: "replaced", Leave.CLOSED: "closed"}
 IN_GOOD_ORDER: Final = frozenset({"closed", "idle", "replaced", "worn_out"})
 
 
@@ -30,6 +33,9 @@ def dismiss(instance: Instance, reason: str) -> None:
     go, after its `pre_stop`; one that left something behind, or is not trusted, is killed with
     its tree.
     """
+    if reason == DIED:
+        bury(instance)
+        return
     core = instance.pool.core
     instance.stop_reason = reason
     if reason in IN_GOOD_ORDER:
