@@ -61,8 +61,9 @@ def why(work):
 
 
 def options(name, **more):
+    # No second zygote, which would come when it likes: descriptors are counted here.
     return {"code": HANDLERS + "/gate", "handler": f"index.{name}", "timeout": 30.0,
-            "environment": {"LD_TEST_MARK": MARK}, **more}
+            "environment": {"LD_TEST_MARK": MARK}, "preload_learned": False, **more}
 
 
 def settled(runtime, name):
