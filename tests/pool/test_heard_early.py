@@ -21,6 +21,7 @@ HEARD_WITHIN_S = 10.0
 
 def end(instance: Instance) -> None:
     """Kill it, and come back when that has been heard."""
+    until(lambda: instance.channel.pid is not None, what="its pid")
     assert instance.channel.pid is not None
     os.kill(instance.channel.pid, signal.SIGKILL)
     assert instance.exited.wait(HEARD_WITHIN_S)

@@ -234,13 +234,14 @@ def _warm_one(pool: "Pool") -> None:
 def _take_in(pool: "Pool", instance: Instance | None, trouble: Result | Exception | None) -> None:
     """Put on the stack what was counted in `warming`, or note why it did not come up."""
     roster = pool.roster
-    keep = False
+    keep = has_died = False
     with roster.lock:
         roster.warming -= 1
         if instance is not None:
             instance.advance(Trigger.READY)
-            keep = roster.end is None and not instance.zygote.gone and instance.exit is None
-            if instance.exit is not None:  # heard before anybody could miss it on the stack
+            has_died = instance.exit is not None  # asked once: it may be heard at any moment
+            keep = roster.end is None and not instance.zygote.gone and not has_died
+            if has_died:
                 roster.setbacks.note_death(time.monotonic_ns())
             if keep:
                 instance.idle_since_ns = time.monotonic_ns()
@@ -256,7 +257,7 @@ def _take_in(pool: "Pool", instance: Instance | None, trouble: Result | Exceptio
             plan_top_up(pool)
         roster.changed.notify_all()
     if instance is not None and not keep:
-        undertaker.dismiss(instance, "closed" if instance.exit is None else undertaker.DIED)
+        undertaker.dismiss(instance, undertaker.DIED if has_died else "closed")
     undertaker.leave_if_empty(pool)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LAST_WORDS_S: Final = 1.0  # for an instance told to go, before it is killed
 _NOT_TO_BURY: Final = frozenset({State.DEAD, State.LEASED})
-DIED: Final = "died"  # by itself: there is nothing to end
+DIED: Final = "died"  # by itself, and that has been heard
 STOP_REASONS: Final = {Leave.MOVED: "replaced", Leave.CLOSED: "closed"}
 IN_GOOD_ORDER: Final = frozenset({"closed", "idle", "replaced", "worn_out"})
 
@@ -31,7 +31,7 @@ def dismiss(instance: Instance, reason: str) -> None:
     """
     End an instance that nobody holds, without waiting for it. One in good order is told to
     go, after its `pre_stop`; one that left something behind, or is not trusted, is killed with
-    its tree.
+    its tree. Of one that has died there is nothing to end.
     """
     if reason == DIED:
         bury(instance)
