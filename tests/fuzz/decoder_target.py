@@ -15,8 +15,10 @@ that breaks a promise is written to a file ``crash-…``; given instead of CORPU
 """
 
 import contextlib
+import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,14 +47,18 @@ with watched:
     from fc_runtime.dispatch.exchange import Exchange
     from fc_runtime.dispatch.watch import Ending
     from fc_runtime.pool import warm
-    from fc_worker import messages as m
+    from fc_worker import lane, messages as m, wire
+    from fc_worker.lane import Window, make_window_file
     from fc_worker.wire import MAX_HEADER_BYTES, PREFIX_BYTES, Decoder, Frame, Kind, WireError
     from fuzz.seeds import (
         FULL,
         HANGS_UP,
         INVOCATION,
+        LARGE_EVENT,
         MAX_BODY,
         NOT_SENT,
+        PIECE_BYTES,
+        PIECES_OF_EVENT,
         said_in,
         seeds,
     )
@@ -65,6 +71,36 @@ PROMISED = {
     m.STATUS_RAISED: Raised,
     m.STATUS_REJECTED: ResponseRejected,
 }
+
+
+LARGE = bytes(PIECE_BYTES * (PIECES_OF_EVENT - 1) + 1)
+SMALL = b"event"
+
+
+@contextlib.contextmanager
+def small_pieces() -> Iterator[None]:
+    """What goes through a window by mebibytes goes by `PIECE_BYTES`."""
+    with (
+        mock.patch.object(lane, "PIECE_BYTES", PIECE_BYTES),
+        mock.patch.object(warm, "PIECE_BYTES", PIECE_BYTES),
+        mock.patch.object(wire, "ASIDE_BYTES", len(LARGE)),
+    ):
+        yield
+
+
+def window_of_a_worker() -> Window:
+    """In which no two bytes beside each other are the same."""
+    fd = make_window_file()
+    try:
+        window = Window(fd)
+    finally:
+        os.close(fd)
+    with small_pieces():
+        window.send_result((bytes(range(256)) * 2)[:PIECE_BYTES])
+    return window
+
+
+WINDOW = window_of_a_worker()
 
 
 class Pipe:
@@ -97,11 +133,15 @@ class Pipe:
 
 def one_input(data: bytes) -> None:
     """Raises AssertionError, or whatever escapes the product, if a promise is broken."""
+    with small_pieces():
+        hold_to_the_promises(data)
+
+
+def hold_to_the_promises(data: bytes) -> None:
     conversation, bits, pieces = said_in(data)
-    exchange = asked(conversation)
-    if not bits & NOT_SENT:
-        exchange.sent(sum(map(len, exchange.unsent)))
-    call, ending = carried(exchange, Pipe(pieces, hangs_up=bool(bits & HANGS_UP)))
+    exchange = asked(conversation, LARGE if bits & LARGE_EVENT else SMALL)
+    pipe = Pipe(pieces, hangs_up=bool(bits & HANGS_UP))
+    call, ending = carried(exchange, pipe, writable=not bits & NOT_SENT)
     for frame, kind in ((exchange.ready, Kind.READY), (exchange.reply, Kind.RESULT)):
         if frame is not None:
             check_frame(frame, kind)
@@ -113,16 +153,16 @@ def one_input(data: bytes) -> None:
         check_warm_path(pieces)
 
 
-def asked(conversation: str) -> Exchange:
-    exchange = Exchange(Decoder(MAX_BODY), INVOCATION)
+def asked(conversation: str, event: bytes) -> Exchange:
+    exchange = Exchange(Decoder(MAX_BODY), INVOCATION, WINDOW)
     if conversation in ("cold", "warm-up"):
         exchange.ask_to_initialize({m.REQUEST_ID: "r"})
     if conversation in ("cold", "warm"):
-        exchange.ask_to_invoke({m.REQUEST_ID: "r"}, b"event")
+        exchange.ask_to_invoke({m.REQUEST_ID: "r"}, event)
     return exchange
 
 
-def carried(exchange: Exchange, pipe: Pipe) -> tuple[Call, Ending | None]:
+def carried(exchange: Exchange, pipe: Pipe, *, writable: bool) -> tuple[Call, Ending | None]:
     """As a driver carries it: until an ending, or until the worker has no more to say."""
     never_ns = time.monotonic_ns() + FAR_OFF_NS
     call = Call(
@@ -135,6 +175,8 @@ def carried(exchange: Exchange, pipe: Pipe) -> tuple[Call, Ending | None]:
     )
     ending = None
     while ending is None and len(pipe):
+        if writable:
+            exchange.sent(sum(map(len, exchange.unsent)))
         ending = call.read()
         decoder = exchange._decoder
         held = sum(map(len, decoder._parts))
@@ -214,6 +256,7 @@ def check_warm_path(pieces: list[bytes]) -> None:
     handed: list[bytes | None] = []
     instance = SimpleNamespace(
         channel=Pipe(pieces, hangs_up=False),
+        window=WINDOW,
         name="c-1",
         errand=None,
         invocations=0,
@@ -240,12 +283,12 @@ def check_warm_path(pieces: list[bytes]) -> None:
     )
     serving = SimpleNamespace(resume=lambda _began, _placement, _sent, data: handed.append(data))
     with mock.patch.multiple(warm, Serving=lambda *_, **__: serving, Request=lambda *_: None):
-        result: Any = warm.try_warm(core, pool, b"event", lambda _pool, _errand: None)  # type: ignore[arg-type]
+        result: Any = warm.try_warm(core, pool, SMALL, lambda _pool, _errand: None)  # type: ignore[arg-type]
     if type(result) is not Result:
         assert result is serving
         assert handed == pieces[:1]
         return
-    general = asked("warm")
+    general = asked("warm", SMALL)
     try:
         done = general.received(pieces[0])
     except WireError as breach:

@@ -23,6 +23,9 @@ CONVERSATIONS: Final = ("warm", "cold", "warm-up", "nothing asked")
 CONVERSATION_BITS: Final = 0b0011
 NOT_SENT: Final = 0b0100  # what is asked has not left yet, so nobody can have answered it
 HANGS_UP: Final = 0b1000  # after its last byte the worker closes its pipe
+LARGE_EVENT: Final = 0b1_0000  # it goes through the window, in PIECES_OF_EVENT pieces
+PIECES_OF_EVENT: Final = 3
+PIECE_BYTES: Final = 300  # in place of a mebibyte, so that a small result goes in pieces too
 
 _CUT: Final = struct.Struct("<H")
 
@@ -50,6 +53,12 @@ def plan(conversation: str, said: bytes, *, cuts: Sequence[int] = (), bits: int 
     """An input: *conversation* is under way, the worker says *said*, the reads fall at *cuts*."""
     places = b"".join(map(_CUT.pack, cuts))
     return bytes([CONVERSATIONS.index(conversation) | bits, len(cuts)]) + places + said
+
+
+def one_a_read(conversation: str, frames: Sequence[bytes], bits: int = 0) -> bytes:
+    """An input: each of *frames* comes when the supervisor has answered the one before."""
+    ends = itertools.accumulate(map(len, frames[:-1]))
+    return plan(conversation, b"".join(frames), cuts=list(ends), bits=bits)
 
 
 def said_in(data: bytes) -> tuple[str, int, list[bytes]]:
@@ -96,9 +105,16 @@ def raw(
     return PREFIX.pack(*sizes, INVOCATION, Kind.RESULT, version, 0) + packed + body
 
 
+def aside(size: int, kind: int = Kind.RESULT, flags: int = wire.ASIDE) -> bytes:
+    """It returned *size* bytes, which stand in the window."""
+    return wire.encode(kind, INVOCATION, {m.STATUS: m.STATUS_RETURNED}, size, flags)
+
+
 def seeds() -> dict[str, bytes]:
     """All of them, by name."""
     ready = frame(Kind.READY)
+    took = wire.encode_signal(Kind.TOOK, INVOCATION)
+    piece = wire.encode_signal(Kind.PIECE, INVOCATION)
     result = frame(body=b"value")
     plain = wire.encode_plain(INVOCATION, b"value", 1234)
     nested = b"\x81\xa1s" + b"\x91" * 2000 + b"\xc0"
@@ -148,6 +164,24 @@ def seeds() -> dict[str, bytes]:
         "an unknown field": frame(headers={m.STATUS: 0, "zz": 1}),
         "a status that only equals one": frame(headers={m.STATUS: True}),
         "a status that cannot be looked up": frame(headers={m.STATUS: [0]}),
+        "a result in the window": aside(PIECE_BYTES),
+        "a plain result in the window": wire.encode_plain_aside(INVOCATION, PIECE_BYTES, 1234),
+        "an empty plain result in the window": wire.encode_plain_aside(INVOCATION, 0, 1234),
+        "a body over the limit in the window": aside(MAX_BODY + 1),
+        "a plain one over the limit in the window": wire.encode_plain_aside(
+            INVOCATION, MAX_BODY + 1, 0
+        ),
+        "4 GiB in the window": aside(2**32 - 1),
+        "a plain 4 GiB in the window": wire.encode_plain_aside(INVOCATION, 2**32 - 1, 0),
+        "a plain result in the window and behind the frame": (
+            wire.encode_plain_aside(INVOCATION, 5, 0) + b"value"
+        ),
+        "the first piece of two": aside(PIECE_BYTES + 1),
+        "the first piece of two, plain": wire.encode_plain_aside(INVOCATION, PIECE_BYTES + 1, 0),
+        "two pieces at once": aside(PIECE_BYTES + 1) + piece,
+        "another result between two pieces": aside(PIECE_BYTES + 1) + result,
+        "a piece of nothing": piece,
+        "a small event taken": took + result,
         "text on the pipe": b"Traceback (most recent call last):\n",
         "noise": bytes(range(256)),
     }
@@ -166,6 +200,32 @@ def seeds() -> dict[str, bytes]:
         "READY that exits": frame(Kind.READY, FULL | {m.STATUS: m.STATUS_EXITING}),
         "a result after READY that says no": frame(Kind.READY, FULL) + result,
         "READY, then noise": ready + bytes(range(256)),
+        "READY in the window": aside(5, Kind.READY) + result,
+    }
+    pieces = {
+        "all of a large result": (aside(MAX_BODY), piece, piece, piece),
+        "all of a plain one": (
+            wire.encode_plain_aside(INVOCATION, MAX_BODY, 9),
+            piece,
+            piece,
+            piece,
+        ),
+        "all of one over the limit": (aside(MAX_BODY + 1), piece, piece, piece),
+        "one piece too many": (aside(PIECE_BYTES + 1), piece, piece),
+        "a piece that is not empty": (aside(PIECE_BYTES + 1), piece[:-1] + b"\0", piece),
+        "a piece for another": (
+            aside(PIECE_BYTES + 1),
+            wire.encode_signal(Kind.PIECE, INVOCATION + 1),
+        ),
+    }
+    large = {
+        "taken, and a result": (took, took, result),
+        "taken, and a large result": (took, took, aside(PIECE_BYTES + 1), piece),
+        "taken by halves, and a result": (took, result),
+        "not taken, and a result": (result,),
+        "taken once too often": (took, took, took, result),
+        "taken by another": (wire.encode_signal(Kind.TOOK, INVOCATION + 1), took, result),
+        "taken with headers": (frame(Kind.TOOK), took, result),
     }
     found = {
         **{f"warm: {name}": plan("warm", said) for name, said in warm.items()},
@@ -182,4 +242,16 @@ def seeds() -> dict[str, bytes]:
     many = [1, 8, 17, 19, 20, 24, 27]
     cut = {f"{name}, in pieces": plan("warm", said, cuts=many) for name, said in warm.items()}
     cut |= {f"{name}, in pieces": plan("cold", said, cuts=many) for name, said in cold.items()}
+    cut |= {f"warm: {name}, a read each": one_a_read("warm", said) for name, said in pieces.items()}
+    cut |= {
+        f"warm: a large event {name}, a read each": one_a_read("warm", said, LARGE_EVENT)
+        for name, said in large.items()
+    }
+    cut |= {
+        f"cold: a large event {name}, a read each": one_a_read("cold", (ready, *said), LARGE_EVENT)
+        for name, said in large.items()
+    }
+    cut["warm: a large event taken at once, and a result"] = plan(
+        "warm", took + took + result, bits=LARGE_EVENT
+    )
     return found | cut

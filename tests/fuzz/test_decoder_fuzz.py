@@ -129,6 +129,24 @@ BROKEN_PRODUCTS: dict[str, tuple[object, str, object, bytes]] = {
         property(lambda _: 2**32, lambda *_: None),
         SEEDS["warm: 4 GiB of body"],
     ),
+    "bodies in the window have no limit": (
+        wire.Decoder,
+        "_max_body",
+        property(lambda _: 2**32, lambda *_: None),
+        SEEDS["warm: all of one over the limit, a read each"],
+    ),
+    "pieces are taken that nobody is owed": (
+        Exchange,
+        "_is_owed",
+        lambda *_: True,
+        SEEDS["warm: a small event taken"],
+    ),
+    "the general way has no window": (
+        Exchange,
+        "_begin_to_receive",
+        Exchange._finish,
+        SEEDS["warm: a plain result in the window"],
+    ),
     "headers have no limit": (
         wire,
         "MAX_HEADER_BYTES",
