@@ -4,10 +4,11 @@ about its own: nothing of it reaches the next invocation (design D11).
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from fc_runtime import HandlerError, Raised
-from support.callers import Deployed
+from support.callers import Caller, Deployed
 from support.processes import printed_pids, still_running
 
 Deploy = Callable[..., Deployed]
@@ -181,3 +182,31 @@ def test_process_state_is_put_back(spawning: Deployed, how: str) -> None:
         del seen["environment"]["FC_INSTANCE_ID"]
         seen["environment"].pop("TMPDIR", None)  # an instance's own, where it has no other /tmp
     assert fresh == after
+
+
+def test_what_a_module_set_while_it_was_loaded_stays(caller: Caller, tmp_path: Path) -> None:
+    """Also behind the back of `os.environ`: children of every invocation see the same."""
+    (tmp_path / "index.py").write_text(
+        "import os, subprocess\n"
+        "os.putenv('SET_AT_IMPORT', 'yes')\n"
+        "def handler(event, context):\n"
+        "    os.environ['SOILED'] = 'yes'\n"
+        "    return subprocess.check_output(['sh', '-c', 'echo $SET_AT_IMPORT'])\n"
+    )
+    caller.register("f", code=tmp_path, max_instances=1)
+
+    assert [b"yes\n"] * 3 == [caller.invoke("f").payload for _ in range(3)]
+
+
+def test_what_a_preload_does_for_the_handler_is_put_back(caller: Caller, tmp_path: Path) -> None:
+    """It has the functions of `signal` from before the fork, and under names of its own."""
+    (tmp_path / "library.py").write_text("from signal import SIGUSR1, signal\n")
+    (tmp_path / "index.py").write_text(
+        "import library, signal\n"
+        "def handler(event, context):\n"
+        "    before = library.signal(library.SIGUSR1, signal.SIG_IGN)\n"
+        "    return before.name\n"
+    )
+    caller.register("f", code=tmp_path, preload=["library"], max_instances=1)
+
+    assert ["SIG_DFL"] * 3 == [caller.invoke("f").text for _ in range(3)]

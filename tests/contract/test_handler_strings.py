@@ -10,7 +10,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from fc_runtime import InitializationError, InitializationFailed, InvalidFunctionError, Raised
+from fc_runtime import (
+    Crashed,
+    InitializationError,
+    InitializationFailed,
+    InvalidFunctionError,
+    Raised,
+)
 from support.callers import Caller
 
 TIERS_MATTER = False  # see conftest
@@ -266,6 +272,20 @@ def test_code_folder_is_not_written_to(caller: Caller, tmp_path: Path) -> None:
     caller.invoke("clean")
 
     assert ["helper.py", "index.py"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_an_instance_runs_the_file_as_it_is_when_it_starts(caller: Caller, tmp_path: Path) -> None:
+    """Though its zygote has seen it as it was before."""
+    source = "import os\ndef handler(event, context):\n    return os._exit(1) if event else {0!r}\n"
+    path = tmp_path / "index.py"
+    path.write_text(source.format("before"))
+    caller.register("edited", code=tmp_path, max_instances=1)
+    assert "before" == caller.invoke("edited").text
+
+    path.write_text(source.format("after"))
+    assert Crashed(exit_code=1) == caller.invoke("edited", b"die", check=False).outcome
+
+    assert "after" == caller.invoke("edited").text
 
 
 def test_layers_are_importable(caller: Caller, tmp_path: Path) -> None:

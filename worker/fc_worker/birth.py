@@ -21,6 +21,7 @@ from fc_worker import capture, messages as m, sandbox, serve
 from fc_worker.kernel import become_subreaper
 from fc_worker.lane import Window
 from fc_worker.load import prepare_sys_path
+from fc_worker.readied import Readied
 from fc_worker.rooms import Stage
 
 DESCRIPTORS: Final = 5  # request in, response out, log, stacks, window
@@ -28,10 +29,11 @@ EXEC_BOOT: Final = "from fc_worker.birth import exec_main; exec_main()"
 MOST_WORDS: Final = 4096  # about a birth, or why there was none
 
 
-def prepare(config: m.WorkerConfig) -> None:
+def prepare(config: m.WorkerConfig) -> Readied:
     """
     All that a fork inherits, done once in the zygote and not in the time of every cold start:
-    limits, environment, folder, streams (objects over descriptors 0 to 2, whatever those are).
+    limits, environment, folder, streams (objects over descriptors 0 to 2, whatever those are),
+    and what is returned.
     """
     with suppress(OSError):
         # The kernel's own OOM killer shall take a worker before anything else on the host.
@@ -48,10 +50,11 @@ def prepare(config: m.WorkerConfig) -> None:
     # Also: nothing printed by a preload may wait in a buffer for the first worker.
     capture.install()
     serve.watch_crashes()
+    return Readied(config)
 
 
 def work(
-    config: m.WorkerConfig,
+    readied: Readied,
     descriptors: list[int],
     stage: Stage,
     preload: Sequence[str] = (),
@@ -60,7 +63,7 @@ def work(
     request_fd, response_fd, log_fd, stack_fd, window_fd = descriptors
     refusal: sandbox.SandboxError | None = None
     try:
-        sandbox.enter(config.plan, stage)
+        sandbox.enter(readied.config.plan, stage)
     except sandbox.SandboxError as error:
         refusal = error
         if stage.births_fd >= 0:  # nobody is a worker yet
@@ -80,7 +83,7 @@ def work(
             importlib.import_module(name)
     _reseed()
     serve.watch_deadlines(stack_fd)
-    serve.Worker(config, request_fd, response_fd, window, refusal).run()
+    serve.Worker(readied, request_fd, response_fd, window, refusal).run()
 
 
 def _reseed() -> None:
@@ -198,9 +201,9 @@ def exec_main() -> None:
             os.set_inheritable(fd, False)
     fresh_signals()
     config = m.WorkerConfig.from_map(brought["config"])
-    prepare(config)
+    readied = prepare(config)
     prepare_sys_path(config.code, config.layers)
     try:
-        work(config, descriptors, stage, config.preload)
+        work(readied, descriptors, stage, config.preload)
     finally:
         os._exit(70)

@@ -16,18 +16,15 @@ its place: a name that is found in its folders is refused, with whatever wanted 
 import gc
 import importlib
 import os
-import select
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import FileFinder, ModuleSpec
 from types import ModuleType
-from typing import Final, Never, Self
+from typing import Final, Self
 
-from fc_worker import kernel, traces, tree
+from fc_worker import apart, traces
 from fc_worker.load import KINDS, own_folders
 
 LEARN_FROM_NS: Final = 50_000_000  # what is worth another zygote
@@ -194,20 +191,9 @@ class _Trial:
 
     def run(self, until: float) -> tuple[list[str], str | None, str]:
         """Names that had to be imported; the one that will not do, if there is one, and why."""
-        told_out, told_in = os.pipe()
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            self._be_the_child(parent, told_in)
-        os.close(told_in)
-        text, in_time = _read_all(told_out, until)
-        os.close(told_out)
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        tree.sweep_children()
+        told = apart.tell(self._import_all, self._private, until)
         begun: list[str] = []
-        for line in text.splitlines():
+        for line in told.data.decode("utf-8", "replace").splitlines():
             word, _, rest = line.partition(" ")
             if word == "begin":
                 begun.append(rest)
@@ -217,18 +203,8 @@ class _Trial:
                 return begun, None, ""
         if not begun:
             return [], self._names[0] if self._names else "", "the trial did not begin"
-        how = f"it ended the process ({status})" if in_time else "it took too long"
+        how = f"it ended the process ({told.exit_code})" if told.in_time else "it took too long"
         return [], begun[-1], how
-
-    def _be_the_child(self, parent: int, told_fd: int) -> Never:
-        try:
-            for fd in self._private:
-                os.close(fd)
-            kernel.die_with_parent(parent)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            self._import_all(told_fd)
-        finally:
-            os._exit(0)
 
     def _import_all(self, told_fd: int) -> None:
         written = os.memfd_create("fc-trial", os.MFD_CLOEXEC)
@@ -268,17 +244,3 @@ class _Trial:
 
 def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _read_all(fd: int, until: float) -> tuple[str, bool]:
-    """What is written to it until it is closed, or time is up; was there time enough?"""
-    poller = select.poll()
-    poller.register(fd, select.POLLIN)
-    told = b""
-    while (left_s := until - time.monotonic()) > 0:
-        if poller.poll(left_s * 1000):
-            data = os.read(fd, 65536)
-            if not data:
-                return told.decode("utf-8", "replace"), True
-            told += data
-    return told.decode("utf-8", "replace"), False

@@ -10,7 +10,7 @@ types with a flat stack trace, unlike what fails later (spec 1.A, 5.A).
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
     EXTENSION_SUFFIXES,
@@ -22,10 +22,10 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 from importlib.util import module_from_spec, spec_from_file_location
-from types import ModuleType, TracebackType
-from typing import Any, Final
+from types import CodeType, ModuleType, TracebackType
+from typing import Any, Final, NamedTuple
 
-from fc_worker import respond
+from fc_worker import ahead, respond
 
 _LIBRARIES: Final = f"python/lib/python{sys.version_info.major}.{sys.version_info.minor}"
 KINDS: Final[tuple[tuple[Any, list[str]], ...]] = (
@@ -67,11 +67,22 @@ _ONLY_OURS: Final = frozenset(
 )
 
 
+class Found(NamedTuple):
+    """Where a module is, and in which folders it was looked for."""
+
+    spec: ModuleSpec
+    places: list[str]
+
+    def leads_like(self, other: "Found") -> bool:
+        return self.places == other.places and self.spec.origin == other.spec.origin
+
+
 class Loader:
     """Loads from one code directory. Modules and functions are looked up once (spec 1.12)."""
 
     def __init__(self, code_dir: str) -> None:
         self._code_dir = os.path.abspath(code_dir)
+        self._ahead: dict[str, ahead.Compiled] = {}
         self._modules: dict[str, ModuleType] = {}
         self._functions: dict[str, Callable[..., object]] = {}
 
@@ -98,21 +109,47 @@ class Loader:
         self._functions[handler] = function
         return function
 
+    def look_ahead(self, handler: str, private: Sequence[int]) -> None:
+        """
+        Find and compile what `load` will run, where that can be done ahead. Never raises.
+
+        Args:
+            private: descriptors that whoever compiles has no business with.
+        """
+        name = handler.rpartition(".")[0]
+        try:
+            found = self._find(name)
+            seen = ahead.states_of([*found.places, str(found.spec.origin)])
+            again = self._find(name)
+        except (ImportError, OSError, ValueError):
+            return  # an instance will say what is wrong
+        code = ahead.compile_apart(found.spec, private)
+        compiled = None if code is None else ahead.Compiled(found.spec, code, seen)
+        if compiled is not None and again.leads_like(found) and compiled.still_holds():
+            self._ahead[name] = compiled
+
     def _module(self, name: str) -> ModuleType:
         if name not in self._modules:
             try:
-                spec = self._find(name)
+                compiled = self._ahead.get(name)
+                if compiled is not None and compiled.still_holds():
+                    spec, code = compiled.spec, compiled.code
+                else:
+                    spec, code = self._find(name).spec, None
                 trapped = name in sys.modules and name not in _ONLY_OURS
-                self._modules[name] = sys.modules[name] if trapped else _execute(spec)
+                self._modules[name] = sys.modules[name] if trapped else _execute(spec, code)
             except Exception as error:
                 raise _import_failure(error, name) from error
         return self._modules[name]
 
-    def _find(self, name: str) -> ModuleSpec:
+    def _find(self, name: str) -> Found:
+        """Raises ImportError."""
         folder, _, dotted = name.rpartition("/")
+        places: list[str] = []
         place = os.path.normpath(os.path.join(self._code_dir, folder))
         inside = place == self._code_dir or place.startswith(self._code_dir + os.sep)
         for segment in dotted.split("."):
+            places.append(place)
             # A finder of our own: those of sys.path may remember the folder as it was before.
             found = FileFinder(place, *KINDS).find_spec(segment) if inside else None
             if found is None or found.origin is None:  # a folder alone is no package here
@@ -121,7 +158,7 @@ class Loader:
             # Below a plain file the next finder will find nothing.
             place = next(iter(found.submodule_search_locations or ()), location)
         # Never None for a suffix that the finder has just accepted.
-        return spec_from_file_location(name, location)  # type: ignore[return-value]
+        return Found(spec_from_file_location(name, location), places)  # type: ignore[arg-type]
 
 
 def prepare_sys_path(code_dir: str, layers: Iterable[str]) -> None:
@@ -144,12 +181,20 @@ def own_folders(code_dir: str, layers: Iterable[str]) -> list[str]:
     return [code_dir, *libraries, *(f"{root}/python" for root in roots)]
 
 
-def _execute(spec: ModuleSpec) -> ModuleType:
-    """Run the module. It is in `sys.modules` meanwhile and, unless it fails, for good."""
+def _execute(spec: ModuleSpec, code: CodeType | None) -> ModuleType:
+    """
+    Run the module. It is in `sys.modules` meanwhile and, unless it fails, for good.
+
+    Args:
+        code: of it, if that has been compiled already.
+    """
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)  # type: ignore[union-attr]  # a file's spec has one
+        if code is not None:
+            exec(code, vars(module))  # noqa: S102 (what a loader does)
+        else:
+            spec.loader.exec_module(module)  # type: ignore[union-attr]  # a file's spec has one
     except BaseException:
         sys.modules.pop(spec.name, None)
         raise

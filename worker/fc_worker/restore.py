@@ -49,12 +49,17 @@ class Deeds:
 
     def __init__(self) -> None:
         self.started = 0  # processes, since the last invocation began
-        self.changed = True
+        self.changed = False
         self.variables: set[bytes] = set()  # of the environment, set or unset
         self.imports: Imports | None = None  # who wants to hear of them, for as long as it does
         sys.addaudithook(self._heard)
         for module, name in self.SILENT:
             setattr(module, name, self._listening(getattr(module, name)))
+
+    def forget(self) -> None:
+        """What has been done up to now is to stay."""
+        self.changed = False
+        self.variables.clear()
 
     def _heard(self, event: str, args: Any) -> None:
         if event in self.STARTS:
@@ -141,8 +146,7 @@ class Baseline:
             os.environ.update(
                 {os.fsdecode(key): os.fsdecode(value) for key, value in self._environment.items()}
             )
-        deeds.variables.clear()
-        deeds.changed = False  # last: what is done here is heard too
+        deeds.forget()  # last: what is done here is heard too
         return None
 
 

@@ -25,12 +25,13 @@ from typing import Any, Final, Never
 
 from fc_worker import capture, failures, messages as m, respond, tree, wire, wsgi
 from fc_worker.awake import Ear
-from fc_worker.context import Context, ContextFactory
+from fc_worker.context import Context
 from fc_worker.lane import PIECE_BYTES, Window
 from fc_worker.learn import Imports
-from fc_worker.load import Loader, LoadError
+from fc_worker.load import LoadError
 from fc_worker.passing import READ_BYTES, Passage
-from fc_worker.restore import Baseline, Deeds, empty_folder, scratch_folder
+from fc_worker.readied import Readied
+from fc_worker.restore import Baseline, empty_folder, scratch_folder
 from fc_worker.sandbox import FAILED_EXIT_CODE, SandboxError, has_pid_namespace
 from fc_worker.wire import Frame, Kind
 
@@ -55,14 +56,14 @@ class Worker:
 
     def __init__(
         self,
-        config: m.WorkerConfig,
+        readied: Readied,
         request_fd: int,
         response_fd: int,
         window: Window,
         refusal: SandboxError | None = None,
     ) -> None:
         """*refusal*: why the sandbox could not be entered; then no code of the function's runs."""
-        self._config = config
+        self._config = config = readied.config
         self._refusal = refusal
         self._answered = 0
         self._in_namespace = has_pid_namespace(config.plan)
@@ -74,12 +75,12 @@ class Worker:
         self._original = True
         os.register_at_fork(after_in_child=self._forked)
         self._cpus = os.sched_getaffinity(0)
-        self._loader = Loader(config.code)
-        self._contexts = ContextFactory(config)
+        self._loader = readied.loader
+        self._contexts = readied.contexts
         self._handler: Any = None
         self._runner: Any = None
         self._credentials: list[str] | None = None
-        self._deeds = Deeds()
+        self._deeds = readied.deeds
         self._told_us = 0
         self._system_us = 0
         self._children_us = (0, 0)
@@ -140,6 +141,7 @@ class Worker:
         if answer[m.STATUS] == m.STATUS_RETURNED:
             answer[m.INIT_LOG] = _written()
             self._baseline = Baseline(self._config.code, self._config.memory_mb * MiB)
+            self._deeds.forget()
             gc.freeze()
         user_us, system_us, answer[m.PEAK_RSS] = _used(resource.RUSAGE_SELF)
         self._told_us, self._system_us = user_us + system_us, system_us

@@ -32,6 +32,7 @@ import msgpack
 
 from fc_worker import birth, kernel, learn, messages as m, pages, rooms, sandbox, traces, tree
 from fc_worker.load import own_folders, prepare_sys_path
+from fc_worker.readied import Readied
 from fc_worker.rooms import Stage
 
 LOOK_FOR_HOST_S: Final = 0.25
@@ -64,6 +65,7 @@ class Zygote:
         self._poll.register(host_pidfd, select.POLLIN)
         self._thread_source: str | None = None
         self._config = m.WorkerConfig.from_map(self._receive()[0]["config"])
+        self._readied: Readied
         self._closed: set[int] = set()  # descriptors, since the last poll
         self._is_over = False
         self._is_born_twice = sandbox.has_pid_namespace(self._config.plan)
@@ -220,7 +222,7 @@ class Zygote:
             _close_all([*self._workers, *(child.pidfd for child in self._dead.values())])
             _close_all([*self._inits, *self._unborn])
             gc.enable()
-            birth.work(self._config, descriptors, stage)
+            birth.work(self._readied, descriptors, stage)
         finally:
             os._exit(70)  # our bug or a lost supervisor; the handler's errors end in serve
 
@@ -229,7 +231,7 @@ class Zygote:
     def _preload(self) -> None:
         failed: dict[str, str] = {}
         config = self._config
-        birth.prepare(config)
+        self._readied = birth.prepare(config)
         if config.identity is not None:
             with suppress(OSError):  # then the code is shown as it is, and has to be readable
                 owner = os.stat(config.code)
@@ -248,6 +250,8 @@ class Zygote:
             if self._thread_source is None and traces.outlasting_threads():
                 self._thread_source = name
         learned = self._learn()
+        if not self._thread_source:
+            self._readied.look_ahead(self._private())
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         if config.sealed:
@@ -275,13 +279,15 @@ class Zygote:
         own = own_folders(config.code, config.layers)
         tried = learn.Learned(list(config.learned))
         if not config.tried:
-            tried = learn.try_out(
-                config.learned, config.denied, own, [self._control.fileno(), self._host]
-            )
+            tried = learn.try_out(config.learned, config.denied, own, self._private())
         done = learn.import_learned(tried.names, own, self._say_preloading)
         done.refused |= tried.refused
         self._thread_source = done.spoilt
         return done
+
+    def _private(self) -> list[int]:
+        """Descriptors that are the zygote's alone."""
+        return [self._control.fileno(), self._host]
 
     def _say_preloading(self, name: str) -> None:
         self._send({m.OP: m.PRELOADING, "module": name})

@@ -4,8 +4,9 @@ import json
 import logging
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fc_worker.load import Loader, LoadError, prepare_sys_path
@@ -32,6 +33,22 @@ def code(tmp_path: Path) -> Path:
     return path
 
 
+Load = Callable[[Path, str], Any]
+
+
+@pytest.fixture(params=["at once", "found and compiled ahead"])
+def load(request: pytest.FixtureRequest) -> Load:
+    """A handler's function, by either way that an instance comes to it."""
+
+    def load(code: Path, handler: str) -> Any:
+        loader = Loader(str(code))
+        if request.param != "at once":
+            loader.look_ahead(handler, [])
+        return loader.load(handler)
+
+    return load
+
+
 def write(code: Path, name: str, text: str = NAMED) -> Path:
     path = code / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,9 +56,9 @@ def write(code: Path, name: str, text: str = NAMED) -> Path:
     return path
 
 
-def failure(code: Path, handler: str) -> LoadError:
+def failure(load: Load, code: Path, handler: str) -> LoadError:
     with pytest.raises(LoadError) as caught:
-        Loader(str(code)).load(handler)
+        load(code, handler)
     return caught.value
 
 
@@ -63,63 +80,65 @@ def described(error: LoadError) -> tuple[str, str, list[str]]:
         ("a.dir/main.py", "a.dir/main.h", "a.dir/main"),
     ],
 )
-def test_handler_is_a_file_and_a_name_in_it(code: Path, file: str, handler: str, name: str) -> None:
+def test_handler_is_a_file_and_a_name_in_it(
+    load: Load, code: Path, file: str, handler: str, name: str
+) -> None:
     """1.A rows 1 and 2: no ``__init__.py`` needed, slashes and hyphens stay in ``__name__``."""
     write(code, file)
 
-    assert name == Loader(str(code)).load(handler)(b"", None)
+    assert name == load(code, handler)(b"", None)
 
 
-def test_folder_of_the_handler_is_not_on_sys_path(code: Path) -> None:
+def test_folder_of_the_handler_is_not_on_sys_path(load: Load, code: Path) -> None:
     """1.A row 2: the directory is not put on `sys.path`."""
     write(code, "dir/main.py")
     before = list(sys.path)
 
-    Loader(str(code)).load("dir/main.h")
+    load(code, "dir/main.h")
 
     assert before == sys.path
 
 
-def test_dots_go_through_packages(code: Path) -> None:
+def test_dots_go_through_packages(load: Load, code: Path) -> None:
     """1.A row 3: ``pkg.mod.h`` works with ``pkg/__init__.py``, which itself is not run."""
     write(code, "pkg/__init__.py", "raise RuntimeError('nobody imports me')")
     write(code, "pkg/mod.py")
 
-    assert Loader(str(code)).load("pkg.mod.h")(b"", None) == "pkg.mod"
+    assert load(code, "pkg.mod.h")(b"", None) == "pkg.mod"
 
 
-def test_package_itself_can_hold_the_handler(code: Path) -> None:
+def test_package_itself_can_hold_the_handler(load: Load, code: Path) -> None:
     """A package directory wins over a file of the same name, as it does in an import."""
     write(code, "pkg/__init__.py")
     write(code, "pkg.py", "")
 
-    assert Loader(str(code)).load("pkg.h")(b"", None) == "pkg"
+    assert load(code, "pkg.h")(b"", None) == "pkg"
 
 
-def test_package_below_a_folder(code: Path) -> None:
+def test_package_below_a_folder(load: Load, code: Path) -> None:
     """Slashes and dots together: the folder first, then the packages."""
     write(code, "dir/pkg/__init__.py", "")
     write(code, "dir/pkg/mod.py")
 
-    assert Loader(str(code)).load("dir/pkg.mod.h")(b"", None) == "dir/pkg.mod"
+    assert load(code, "dir/pkg.mod.h")(b"", None) == "dir/pkg.mod"
 
 
-def test_folder_without_init_is_no_package(code: Path) -> None:
+def test_folder_without_init_is_no_package(load: Load, code: Path) -> None:
     """1.A row 4."""
     write(code, "dir/main.py")
 
-    assert described(failure(code, "dir.main.h")) == (
+    assert described(failure(load, code, "dir.main.h")) == (
         "ImportModuleError",
         "Unable to import module 'dir.main'",
         ["ImportError: No module named 'dir'"],
     )
 
 
-def test_handler_without_a_dot(code: Path) -> None:
+def test_handler_without_a_dot(load: Load, code: Path) -> None:
     """1.A row 5, 5.A row 7: the message is cut at its comma."""
     write(code, "index.py")
 
-    assert described(failure(code, "index")) == (
+    assert described(failure(load, code, "index")) == (
         "InvalidHandleName",
         "Invalid handler 'index'",
         ["ValueError: not enough values to unpack (expected 2", "got 1)"],
@@ -139,7 +158,7 @@ def test_handler_without_a_dot(code: Path) -> None:
     ],
 )
 def test_only_the_code_directory_is_searched(
-    code: Path, handler: str, module: str, missing: str
+    load: Load, code: Path, handler: str, module: str, missing: str
 ) -> None:
     """1.A row 6: no absolute path, no class, no standard library, nothing beside the code."""
     write(code, "dir/main.py")
@@ -150,28 +169,28 @@ def test_only_the_code_directory_is_searched(
         "ImportModuleError",
         f"Unable to import module '{module}'",
         [f"ImportError: No module named '{missing}'"],
-    ) == described(failure(code, handler))
+    ) == described(failure(load, code, handler))
 
 
-def test_absolute_path_of_another_directory_fails(code: Path) -> None:
+def test_absolute_path_of_another_directory_fails(load: Load, code: Path) -> None:
     """1.A row 6, even if there is such a file."""
     other = write(code.parent, "elsewhere.py").with_suffix("")
 
-    assert failure(code, f"{other}.h").error_type == "ImportModuleError"
+    assert failure(load, code, f"{other}.h").error_type == "ImportModuleError"
 
 
-def test_absolute_path_into_the_code_directory_works(code: Path) -> None:
+def test_absolute_path_into_the_code_directory_works(load: Load, code: Path) -> None:
     """1.A: "absolute path wins the join", so ``/code/index.h`` finds what it says."""
     write(code, "index.py")
 
-    assert f"{code}/index" == Loader(str(code)).load(f"{code}/index.h")(b"", None)
+    assert f"{code}/index" == load(code, f"{code}/index.h")(b"", None)
 
 
-def test_file_named_like_a_loaded_module_loses(code: Path) -> None:
+def test_file_named_like_a_loaded_module_loses(load: Load, code: Path) -> None:
     """1.A row 7: the file is found, then `sys.modules` wins."""
     write(code, "logging.py")
 
-    error_type, message, stack_trace = described(failure(code, "logging.h"))
+    error_type, message, stack_trace = described(failure(load, code, "logging.h"))
     assert (
         error_type,
         message,
@@ -179,17 +198,17 @@ def test_file_named_like_a_loaded_module_loses(code: Path) -> None:
     assert stack_trace == ["AttributeError: module 'logging' has no attribute 'h'"]
 
 
-def test_loaded_module_is_used_whatever_the_file_says(code: Path) -> None:
+def test_loaded_module_is_used_whatever_the_file_says(load: Load, code: Path) -> None:
     """1.A row 7, seen from the other side."""
     write(code, "logging.py")
 
-    assert logging.getLogger is Loader(str(code)).load("logging.getLogger")
+    assert logging.getLogger is load(code, "logging.getLogger")
 
 
-def test_what_cannot_be_called_fails_when_called(code: Path) -> None:
+def test_what_cannot_be_called_fails_when_called(load: Load, code: Path) -> None:
     """1.A row 8: loading is no error, calling is."""
     write(code, "index.py", "h = 42\n")
-    function = Loader(str(code)).load("index.h")
+    function = load(code, "index.h")
 
     with pytest.raises(TypeError, match="'int' object is not callable"):
         function(b"", None)
@@ -198,27 +217,27 @@ def test_what_cannot_be_called_fails_when_called(code: Path) -> None:
 # -- load errors, 5.A ------------------------------------------------------------------------------
 
 
-def test_module_not_found(code: Path) -> None:
+def test_module_not_found(load: Load, code: Path) -> None:
     """5.A row 1."""
-    assert described(failure(code, "nomod.h")) == (
+    assert described(failure(load, code, "nomod.h")) == (
         "ImportModuleError",
         "Unable to import module 'nomod'",
         ["ImportError: No module named 'nomod'"],
     )
 
 
-def test_import_error_inside_the_module(code: Path) -> None:
+def test_import_error_inside_the_module(load: Load, code: Path) -> None:
     """5.A row 2."""
     write(code, "index.py", "import no_such_module_x\n")
 
-    assert described(failure(code, "index.h")) == (
+    assert described(failure(load, code, "index.h")) == (
         "ImportModuleError",
         "Unable to import module 'index'",
         ["ModuleNotFoundError: No module named 'no_such_module_x'"],
     )
 
 
-def test_syntax_error(code: Path) -> None:
+def test_syntax_error(load: Load, code: Path) -> None:
     """5.A row 3: place, line and text are parts of their own, carets are gone."""
     path = write(code, "syn.py", "def f(:\n    pass\n")
 
@@ -226,14 +245,14 @@ def test_syntax_error(code: Path) -> None:
         "UserCodeSyntaxError",
         "Syntax error in module 'syn'",
         [f'File "{path}"', "line 1", "def f(:", "SyntaxError: invalid syntax"],
-    ) == described(failure(code, "syn.h"))
+    ) == described(failure(load, code, "syn.h"))
 
 
-def test_syntax_error_raised_by_hand(code: Path) -> None:
+def test_syntax_error_raised_by_hand(load: Load, code: Path) -> None:
     """5.A row 3, without a place: only the message is left."""
     write(code, "syn.py", "raise SyntaxError('odd, very')\n")
 
-    assert failure(code, "syn.h").stack_trace == ["SyntaxError: odd", "very"]
+    assert failure(load, code, "syn.h").stack_trace == ["SyntaxError: odd", "very"]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +270,7 @@ def test_syntax_error_raised_by_hand(code: Path) -> None:
     ],
 )
 def test_other_error_at_import(
-    code: Path, statement: str, message: str, stack_trace: list[str]
+    load: Load, code: Path, statement: str, message: str, stack_trace: list[str]
 ) -> None:
     """5.A row 4: real quotes around ``str(e)``; the trace is cut at commas, carets are gone."""
     write(code, "index.py", statement)
@@ -260,7 +279,7 @@ def test_other_error_at_import(
         "UserCodeError",
         f"Module initialization error: '{message}'",
         stack_trace,
-    ) == described(failure(code, "index.h"))
+    ) == described(failure(load, code, "index.h"))
 
 
 @pytest.mark.parametrize(
@@ -274,31 +293,31 @@ def test_other_error_at_import(
     ],
 )
 def test_value_error_at_import_blames_the_handler(
-    code: Path, statement: str, stack_trace: list[str]
+    load: Load, code: Path, statement: str, stack_trace: list[str]
 ) -> None:
     """5.A row 5, the quirk: any ValueError."""
     write(code, "index.py", statement)
 
     assert ("InvalidHandleName", "Invalid handler 'index'", stack_trace) == described(
-        failure(code, "index.h")
+        failure(load, code, "index.h")
     )
 
 
-def test_function_missing(code: Path) -> None:
+def test_function_missing(load: Load, code: Path) -> None:
     """5.A row 6, without the guesses that newer interpreters add to the message."""
     write(code, "index.py", "def missin(event, context): ...\n")
 
-    assert described(failure(code, "index.missing")) == (
+    assert described(failure(load, code, "index.missing")) == (
         "HandlerNotFound",
         "Handler 'missing' is missing on module 'index'",
         ["AttributeError: module 'index' has no attribute 'missing'"],
     )
 
 
-def test_body_is_sorted_json_with_four_spaces(code: Path) -> None:
+def test_body_is_sorted_json_with_four_spaces(load: Load, code: Path) -> None:
     """5.A: what the caller gets, to the letter."""
     assert (
-        failure(code, "nomod.h").body()
+        failure(load, code, "nomod.h").body()
         == b"""{
     "errorMessage": "Unable to import module 'nomod'",
     "errorType": "ImportModuleError",
@@ -309,15 +328,15 @@ def test_body_is_sorted_json_with_four_spaces(code: Path) -> None:
     )
 
 
-def test_details_have_the_order_of_the_log(code: Path) -> None:
+def test_details_have_the_order_of_the_log(load: Load, code: Path) -> None:
     """5.A: logged as a Python dict's repr."""
-    error = failure(code, "nomod.h")
+    error = failure(load, code, "nomod.h")
 
     assert list(error.details()) == ["errorMessage", "errorType", "stackTrace"]
     assert error.details() == json.loads(error.body())
 
 
-def test_traceback_shows_the_user_and_not_us(code: Path) -> None:
+def test_traceback_shows_the_user_and_not_us(load: Load, code: Path) -> None:
     """The human text begins where the module failed."""
     path = write(code, "index.py", "def f():\n    raise RuntimeError('boom')\nf()\n")
 
@@ -328,13 +347,13 @@ def test_traceback_shows_the_user_and_not_us(code: Path) -> None:
         f'  File "{path}", line 2, in f\n'
         "    raise RuntimeError('boom')\n"
         "RuntimeError: boom\n"
-    ) == failure(code, "index.h").traceback
+    ) == failure(load, code, "index.h").traceback
 
 
-def test_texts_of_a_hostile_error_are_bounded_and_encodable(code: Path) -> None:
+def test_texts_of_a_hostile_error_are_bounded_and_encodable(load: Load, code: Path) -> None:
     """A message may be gigantic and hold surrogates; the answer is neither."""
     write(code, "index.py", "raise RuntimeError('\\udcff' + 'x' * 10**7)\n")
-    error = failure(code, "index.h")
+    error = failure(load, code, "index.h")
 
     assert len(error.body()) < 100_000
     assert error.error_message.encode().decode()[:34] == "Module initialization error: '?xxx"
@@ -342,22 +361,24 @@ def test_texts_of_a_hostile_error_are_bounded_and_encodable(code: Path) -> None:
 
 
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_what_ends_a_process_is_not_relabelled(code: Path, raised: type[BaseException]) -> None:
+def test_what_ends_a_process_is_not_relabelled(
+    load: Load, code: Path, raised: type[BaseException]
+) -> None:
     """1.13: ``sys.exit()`` at import ends the process; that is for the caller to do."""
     write(code, "index.py", f"raise {raised.__name__}(3)\n")
 
     with pytest.raises(raised):
-        Loader(str(code)).load("index.h")
+        load(code, "index.h")
 
     assert "index" not in sys.modules
 
 
-def test_error_of_a_modules_getattr_is_the_users(code: Path) -> None:
+def test_error_of_a_modules_getattr_is_the_users(load: Load, code: Path) -> None:
     """Only AttributeError means that the function is missing."""
     write(code, "index.py", "def __getattr__(name): raise LookupError(name)\n")
 
     with pytest.raises(LookupError):
-        Loader(str(code)).load("index.h")
+        load(code, "index.h")
 
 
 # -- once, and known by name -----------------------------------------------------------------------
@@ -395,7 +416,7 @@ def test_failed_import_is_tried_again(code: Path) -> None:
     assert loader.load("index.h")(b"", None) == "index"
 
 
-def test_module_is_in_sys_modules_while_it_runs_and_after(code: Path) -> None:
+def test_module_is_in_sys_modules_while_it_runs_and_after(load: Load, code: Path) -> None:
     """Pickle, multiprocessing and dataclasses look a class up by its module's name."""
     write(
         code,
@@ -403,13 +424,13 @@ def test_module_is_in_sys_modules_while_it_runs_and_after(code: Path) -> None:
         "import sys\nhere = sys.modules[__name__]\nclass Thing: ...\n"
         "def h(event, context): return Thing()\n",
     )
-    thing = Loader(str(code)).load("dir/main.h")(b"", None)
+    thing = load(code, "dir/main.h")(b"", None)
 
     assert sys.modules["dir/main"].here is sys.modules["dir/main"]
     assert type(thing) is type(pickle.loads(pickle.dumps(thing)))
 
 
-def test_module_that_replaces_itself_is_respected(code: Path) -> None:
+def test_module_that_replaces_itself_is_respected(load: Load, code: Path) -> None:
     """As an import statement does: what stands in `sys.modules` afterwards is the module."""
     write(
         code,
@@ -418,16 +439,16 @@ def test_module_that_replaces_itself_is_respected(code: Path) -> None:
         "sys.modules[__name__] = new\n",
     )
 
-    assert Loader(str(code)).load("index.h")(b"", None) == "replaced"
+    assert load(code, "index.h")(b"", None) == "replaced"
 
 
-def test_module_that_was_preloaded_is_shared(code: Path) -> None:
+def test_module_that_was_preloaded_is_shared(load: Load, code: Path) -> None:
     """What the zygote imported under the handler's name is not imported again."""
     write(code, "index.py", "import os\ntoken = object()\ndef h(e, c): return token\n")
     sys.path.insert(0, str(code))
     import index  # type: ignore[import-not-found]
 
-    assert index.token is Loader(str(code)).load("index.h")(b"", None)
+    assert index.token is load(code, "index.h")(b"", None)
 
 
 # -- sys.path --------------------------------------------------------------------------------------

@@ -1,0 +1,34 @@
+"""What all workers of a function have alike, and a fork may inherit."""
+
+from collections.abc import Sequence
+
+from fc_worker.context import ContextFactory
+from fc_worker.load import Loader
+from fc_worker.messages import WorkerConfig
+from fc_worker.restore import Deeds
+
+
+class Readied:
+    """
+    Made once, in the zygote. From then on it is heard what is done to the process, so that a
+    preload's own name for a function of `signal` is not one that nobody listens to.
+    """
+
+    __slots__ = ("config", "contexts", "deeds", "loader")
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self.config = config
+        self.loader = Loader(config.code)
+        self.contexts = ContextFactory(config)
+        self.deeds = Deeds()
+
+    def look_ahead(self, private: Sequence[int]) -> None:
+        """
+        Find and compile what instances will load; not what is to be used within walls alone.
+
+        Args:
+            private: descriptors that whoever compiles has no business with.
+        """
+        if not self.config.sealed:
+            for handler in filter(None, (self.config.handler, self.config.initializer)):
+                self.loader.look_ahead(handler, private)
