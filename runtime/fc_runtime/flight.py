@@ -53,8 +53,9 @@ class Flight(OnItsOwn):
     """
 
     __slots__ = (
-        *("_queue", "done", "error", "event", "flags", "grant", "instance", "invocation", "over"),
-        *("placement", "pool", "request_id", "result", "sent", "serving", "started_ns", "tap"),
+        *("_queue", "asked", "done", "error", "event", "flags", "grant", "instance", "invocation"),
+        *("over", "placement", "pool", "request_id", "result", "sent", "serving", "started_ns"),
+        "tap",
     )
 
     def __init__(
@@ -75,6 +76,7 @@ class Flight(OnItsOwn):
         self.instance: Instance | None = None  # in the air: who serves it
         self.tap: Tap | None = None
         self.placement: Placement | None = None
+        self.asked = False  # was anybody, how to wake the instance?
         self.started_ns = self.invocation = self.sent = self.flags = 0
         self.result: Result | None = None
         self.serving: Serving | None = None

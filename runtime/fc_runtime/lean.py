@@ -25,14 +25,14 @@ from typing import Final, cast
 
 from fc_worker.wire import PREFIX_BYTES
 
-from fc_runtime.dispatch.placement import BRIEF_US
+from fc_runtime.dispatch.placement import BRIEF_US, pace_ns
 from fc_runtime.dispatch.tap import Tap
 from fc_runtime.flight import Envelopes, Flight, early_answer
 from fc_runtime.outcome import Result
 from fc_runtime.pool.core import Core
 from fc_runtime.pool.grants import Grant
 from fc_runtime.pool.instance import Instance
-from fc_runtime.pool.warm import SMALL_BYTES, is_brisk
+from fc_runtime.pool.warm import SMALL_BYTES, idle_ns
 
 BEAT_S: Final = 0.010
 AT_ONCE_IN_A_ROW: Final = 16  # calls of `fly` that were answered without a turn of the loop
@@ -222,7 +222,8 @@ class Lean:
         tap = flight.tap = self._taps.get(instance) or self._tapped(instance)
         placement = None
         if self.in_flight == 1 and core.placer.enabled and channel.pid is not None:
-            placement = core.placer.borrow(channel.pid, brisk=is_brisk(instance))
+            placement = core.placer.borrow(channel.pid, idle_ns=idle_ns(instance))
+            flight.asked = True
         if placement is not None:
             flight.placement, flight.flags = placement, placement.flag
         flight.invocation = core.next_invocation()
@@ -253,8 +254,10 @@ class Lean:
         microseconds = flight.took_us(data, core.max_response_bytes) if data else None
         if data and microseconds is not None:
             took_ns = ended_ns - flight.started_ns
-            if core.placer.in_trial:
-                core.placer.learn(flight.placement, took_ns - microseconds * 1000)
+            if flight.asked and core.placer.in_trial:
+                before_ns = flight.started_ns - instance.idle_since_ns
+                paced_ns = pace_ns(took_ns - microseconds * 1000, before_ns)
+                core.placer.learn(flight.placement, paced_ns)
             self._give_back(flight)
             flight.returned(instance, data[PREFIX_BYTES:], took_ns, microseconds)
             self._releasing = True

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from fc_runtime import AsyncRuntime, ResponseError, Result, Runtime, lean, runtime as face
 from fc_runtime.aio import lean_of
-from fc_runtime.dispatch.placement import BRIEF_US, Placement, Placer
+from fc_runtime.dispatch.placement import BRIEF_US, BRISK_NS, Placement, Placer
 from fc_runtime.pool import warm
 from support.stage import until
 
@@ -206,8 +206,8 @@ def test_calls_that_follow_each_other_are_made_awake(
         borrowed: list[Placement | None] = []
         borrow = Placer.borrow
 
-        def spy(self: Placer, pid: int, **asked: bool) -> Placement | None:
-            borrowed.append(borrow(self, pid, brisk="brisk" in asked))
+        def spy(self: Placer, pid: int, *, idle_ns: int) -> Placement | None:
+            borrowed.append(borrow(self, pid, idle_ns=min(idle_ns, BRISK_NS - 1)))
             return borrowed[-1]
 
         monkeypatch.setattr(Placer, "borrow", spy)
@@ -229,8 +229,8 @@ def test_awaited_calls_that_follow_each_other_are_made_awake(
     borrowed: list[Placement | None] = []
     borrow = Placer.borrow
 
-    def spy(self: Placer, pid: int, **asked: bool) -> Placement | None:
-        borrowed.append(borrow(self, pid, brisk="brisk" in asked))
+    def spy(self: Placer, pid: int, *, idle_ns: int) -> Placement | None:
+        borrowed.append(borrow(self, pid, idle_ns=min(idle_ns, BRISK_NS - 1)))
         return borrowed[-1]
 
     monkeypatch.setattr(Placer, "borrow", spy)

@@ -1,5 +1,5 @@
 """
-How a warm call wakes its worker (D6): by the best of three ways, tried now and then.
+How a warm call wakes its worker (D6): by the best of four ways, tried now and then.
 
 *Placed.* Waking a process on an idle CPU of a virtual machine costs 40 to 150 µs, on the CPU that
 is already awake a few. So for the wake-up, and only for it, the worker's affinity is narrowed to
@@ -11,13 +11,17 @@ spreading out is what serves the callers.
 *Awake.* With calls that follow each other at once and handlers of a few microseconds, neither side
 goes to sleep: each looks for what the other has to say for at most 50 µs, thrice that when the
 worker has just been moved to another CPU, and a little longer for large bodies. Only where a caller
-is the only one, and has shown that it is in a hurry (`brisk`): nothing is burnt for anybody else.
+is the only one, and has shown that it is in a hurry (`BRISK_NS`): nothing is burnt for others.
+
+*Watched.* The same by the caller alone, who need not be in that much of a hurry (`SOON_NS`). The
+worker sleeps between two calls, so whoever the caller in his turn works for, a client in another
+process, has its CPU meanwhile.
 
 *Free.* Left to the scheduler, which does the first by itself with one CPU, or with the others busy.
 
 Which one is best depends on the machine and on what else it does. So now and then a few calls are
-made each way, and what had the lower median stands until the next trial. Compared is what is left
-of a call's time when the handler's own is taken off, so handlers do not disturb it.
+made each way, and what had the lower median stands until the next trial. Compared is the time from
+one answer to the next (`pace_ns`), as what a way does to such a client is to be seen there only.
 """
 
 import ctypes
@@ -30,10 +34,13 @@ from fc_worker import wire
 
 TRIAL: Final = 8  # calls each way
 AT_FIRST: Final = 64  # calls before the first trial: until then everything takes longer
-PERIOD: Final = 1024  # calls from trial to trial: less than one in fifty is made a slower way
+PERIOD: Final = 1536  # calls from trial to trial: less than one in fifty is made a slower way
 AWAKE_NS: Final = 50_000
 AWAKE_AT_FIRST_NS: Final = 150_000
 BRISK_NS: Final = 100_000  # from one answer to the next event
+SOON_NS: Final = 1_000_000  # idem: the caller alone may stay awake
+NOT_SOON: Final = SOON_NS  # and whatever is more
+MOST_PACE_NS: Final = 200_000  # of the time between two calls, what a way is held responsible for
 QUICK_US: Final = 20  # what the last call's handler took
 BRIEF_US: Final = 200  # idem: for less a loop lets the worker have its CPU
 _sched_getcpu: Final = ctypes.PyDLL(None).sched_getcpu  # keeps the GIL: 0.1 µs, never blocks
@@ -43,17 +50,18 @@ class Way(IntEnum):
     PLACED = 0
     FREE = 1
     AWAKE = 2
+    WATCHED = 3
 
 
 # By these names, as up to CPython 3.11 an Enum's member takes 0.3 µs to be found.
-_PLACED, _FREE, _AWAKE = Way
+_PLACED, _FREE, _AWAKE, _WATCHED = Way
 _IN_TRIAL: Final = len(Way) * TRIAL  # calls
 
 
 class Placement:
     """
     What one wake-up has borrowed: the mask of its worker, for one ``cpu``; or, with ``awake``, the
-    time that both sides do not sleep. ``flag`` is what the worker is told.
+    time that the caller does not sleep. ``flag`` is what the worker is told.
     """
 
     __slots__ = ("_cpus", "_pid", "awake", "cpu", "flag", "patience_ns")
@@ -83,7 +91,17 @@ def way_of(placement: Placement | None) -> Way:
     """In which a call was made that was given this."""
     if placement is None:
         return _FREE
-    return _AWAKE if placement.awake else _PLACED
+    if not placement.awake:
+        return _PLACED
+    return _AWAKE if placement.flag & wire.STAY_AWAKE else _WATCHED
+
+
+def pace_ns(took_ns: int, idle_ns: int) -> int:
+    """
+    What is compared of a call: what it *took* besides its handler, and how long its instance had
+    been *idle* before, as far as that can be the last call's doing.
+    """
+    return took_ns + min(idle_ns, MOST_PACE_NS)
 
 
 def step_aside(pid: int) -> None:
@@ -105,19 +123,21 @@ class Placer:
         self._apart = False  # are caller and worker on two CPUs, since they were awake?
         self._in_flight = [0] * (max(self._cpus) + 1)
         self._turn = PERIOD - 1 - AT_FIRST
-        self._best = _PLACED
+        self._best = self._best_soon = _PLACED
         self._best_asleep = _PLACED  # of those that are open to every call
         self._took: tuple[list[int], ...] = tuple([] for _ in Way)
         self._awake = 0
         self._staying = Placement(0, self._cpus, -1, awake=True, moved=False)  # nobody is moved
+        self._watching = Placement(0, self._cpus, -1, awake=True, moved=False)
+        self._watching.flag = 0
         self.enabled = enabled and len(self._cpus) > 1
 
-    def borrow(self, pid: int, *, brisk: bool = False) -> Placement | None:
+    def borrow(self, pid: int, *, idle_ns: int = NOT_SOON) -> Placement | None:
         """
         Wake the sleeping worker *pid* in the way that is wanted now; None: by just writing to it.
 
         Args:
-            brisk: the call before ended less than `BRISK_NS` ago, took less than `QUICK_US`, and
+            idle_ns: how long ago the call before has ended, if it took less than `QUICK_US` and
                 nobody else calls.
         """
         turn = self._turn = (self._turn + 1) % PERIOD
@@ -125,15 +145,19 @@ class Placer:
             if not turn:  # a new trial: what the last one left is stale
                 self._forget()
             way = Way(turn // TRIAL)
-            if way is _AWAKE and not brisk:
+            if (way is _AWAKE and idle_ns >= BRISK_NS) or (way is _WATCHED and idle_ns >= SOON_NS):
                 way = self._best_asleep
+        elif idle_ns < BRISK_NS:
+            way = self._best
         else:
-            way = self._best if brisk else self._best_asleep
+            way = self._best_soon if idle_ns < SOON_NS else self._best_asleep
         if way is _AWAKE:
             return self._awaken(pid)
         self._apart = False
         if way is _FREE:
             return None
+        if way is _WATCHED:
+            return self._watch()
         cpu = _sched_getcpu()
         try:
             if self._in_flight[cpu]:
@@ -157,6 +181,12 @@ class Placer:
         self._awake += 1
         return placement
 
+    def _watch(self) -> Placement | None:
+        if self._awake:
+            return None
+        self._awake += 1
+        return self._watching
+
     def give_back(self, placement: Placement) -> None:
         """The invocation that was woken with it has ended."""
         if placement.awake:
@@ -164,13 +194,13 @@ class Placer:
         else:
             self._in_flight[placement.cpu] -= 1
 
-    def learn(self, placement: Placement | None, overhead_ns: int) -> None:
-        """What a call took besides its handler; told of the calls of a trial."""
+    def learn(self, placement: Placement | None, pace_ns: int) -> None:
+        """The `pace_ns` of a call that has asked; told of the calls of a trial."""
         if not self.in_trial:
             return
         took = self._took[way_of(placement)]
         if len(took) < TRIAL:
-            took.append(overhead_ns)
+            took.append(pace_ns)
             self._decide()
 
     def _decide(self) -> None:
@@ -184,11 +214,13 @@ class Placer:
             placed = medians[_PLACED] < medians[_FREE]
             self._best_asleep = _PLACED if placed else _FREE
             self._best = min(medians, key=lambda way: (medians[way], way == _PLACED))
+            medians.pop(_AWAKE, None)
+            self._best_soon = min(medians, key=lambda way: (medians[way], way == _PLACED))
 
     def _forget(self) -> None:
         for took in self._took:
             took.clear()
-        self._best = self._best_asleep  # until it has been tried again
+        self._best = self._best_soon = self._best_asleep  # until it has been tried again
 
     @property
     def in_trial(self) -> bool:

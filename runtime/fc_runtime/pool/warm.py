@@ -18,7 +18,7 @@ from fc_worker import messages as m, wire
 from fc_worker.lane import PIECE_BYTES
 from fc_worker.wire import ASIDE_BYTES, PLAIN_ASIDE, PREFIX, PREFIX_BYTES, VERSION, Kind
 
-from fc_runtime.dispatch.placement import BRISK_NS, QUICK_US, Placement
+from fc_runtime.dispatch.placement import NOT_SOON, QUICK_US, Placement, pace_ns
 from fc_runtime.dispatch.watch import FIRST_MS
 from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool.grants import Grant, Leave
@@ -91,8 +91,15 @@ class Errand:
         self._started_ns = time.monotonic_ns()
         self._sent = instance.channel.write_small(frame)
 
-    def finish(self, instance: Instance, placement: Placement | None) -> Result | Serving:
-        """The answer, which gives the instance back; or the call, for a driver to carry on."""
+    def finish(
+        self, instance: Instance, placement: Placement | None, asked: bool
+    ) -> Result | Serving:
+        """
+        The answer, which gives the instance back; or the call, for a driver to carry on.
+
+        Args:
+            asked: was the instance idle, and was it asked how to wake it?
+        """
         core, pool, channel = self._core, self._pool, instance.channel
         data = None
         if self._sent == self._size:
@@ -127,8 +134,9 @@ class Errand:
                     payload = instance.window.receive_result(body_size).body()
             if payload is not None and microseconds is not None:
                 took_ns = ended_ns - self._started_ns
-                if core.placer.in_trial and self._size + len(data) < ASIDE_BYTES // 2:
-                    core.placer.learn(placement, took_ns - microseconds * 1000)
+                if asked and core.placer.in_trial and self._size + len(data) < ASIDE_BYTES // 2:
+                    before_ns = self._started_ns - instance.idle_since_ns
+                    core.placer.learn(placement, pace_ns(took_ns - microseconds * 1000, before_ns))
                 instance.invocations += 1
                 instance.took_us = microseconds
                 result = Result(
@@ -165,13 +173,11 @@ class Errand:
         return serving
 
 
-def is_brisk(instance: Instance) -> bool:
-    """Is its caller in a hurry, and the only one? See `Placer.borrow`."""
-    return (
-        instance.took_us < QUICK_US
-        and instance.pool.roster.serving == 1
-        and time.monotonic_ns() - instance.idle_since_ns < BRISK_NS
-    )
+def idle_ns(instance: Instance) -> int:
+    """For how long, if its caller is the only one; see `Placer.borrow`."""
+    if instance.took_us < QUICK_US and instance.pool.roster.serving == 1:
+        return time.monotonic_ns() - instance.idle_since_ns
+    return NOT_SOON
 
 
 def try_warm(
@@ -188,7 +194,9 @@ def try_warm(
         wait: what the pool gives to whoever finds no idle instance, in the queue if need be.
     """
     errand = Errand(core, pool, event)
+    asked = False
     instance = pool.lease_idle()
+    is_idle = instance is not None
     if instance is None:
         grant = wait(pool, errand)
         if type(grant) is not Instance or (grant.may_write_late and not errand.is_begun):
@@ -204,9 +212,10 @@ def try_warm(
                 return Refused(Leave.MOVED)
             pid = instance.channel.pid
             if placer.enabled and pid is not None:  # its zygote may not have told yet
-                placement = placer.borrow(pid, brisk=is_brisk(instance))
+                placement = placer.borrow(pid, idle_ns=idle_ns(instance))
+                asked = is_idle
             errand.begin(instance, 0 if placement is None else placement.flag)
-        begun = errand.finish(instance, placement)
+        begun = errand.finish(instance, placement, asked)
     except BaseException:  # Ctrl-C: the answer, if one comes, must not meet the next caller
         if placement is not None:
             placer.give_back(placement)

@@ -9,16 +9,21 @@ from fc_runtime.dispatch.placement import (
     AT_FIRST,
     AWAKE_AT_FIRST_NS,
     AWAKE_NS,
+    BRISK_NS,
+    MOST_PACE_NS,
     PERIOD,
+    SOON_NS,
     TRIAL,
     Placement,
     Placer,
     Way,
+    pace_ns,
     way_of,
 )
 from fc_worker import wire
 
 ALL = {0, 1, 2}
+AT_ONCE_NS = BRISK_NS - 1
 
 
 class Kernel:
@@ -50,21 +55,14 @@ def borrow(placer: Placer, pid: int = 1) -> Placement:
     return borrowed
 
 
-def make_calls(
-    placer: Placer,
-    count: int,
-    placed_ns: int,
-    free_ns: int,
-    awake_ns: int = 90_000,
-    *,
-    brisk: bool = False,
-) -> list[Way]:
+def make_calls(placer: Placer, count: int, *took_ns: int, idle_ns: int = SOON_NS) -> list[Way]:
     """*count* calls one after the other, that take so long each way; how each was made."""
+    by_way = dict(zip(Way, took_ns, strict=False))
     ways = []
     for _ in range(count):
-        borrowed = placer.borrow(1, brisk=brisk)
+        borrowed = placer.borrow(1, idle_ns=idle_ns)
         way = way_of(borrowed)
-        placer.learn(borrowed, (placed_ns, free_ns, awake_ns)[way])
+        placer.learn(borrowed, by_way.get(way, 90_000))
         if borrowed is not None:
             placer.give_back(borrowed)
         ways.append(way)
@@ -83,7 +81,9 @@ def test_nothing_is_tried_while_everything_takes_longer(kernel: Kernel) -> None:
     """The first calls of a process are slow either way: they are not compared."""
     placer = Placer(enabled=True)
 
-    assert [Way.PLACED] * AT_FIRST == make_calls(placer, AT_FIRST, 30_000, 60_000, brisk=True)
+    assert [Way.PLACED] * AT_FIRST == make_calls(
+        placer, AT_FIRST, 30_000, 60_000, idle_ns=AT_ONCE_NS
+    )
     assert not placer.in_trial
     make_calls(placer, 1, 30_000, 60_000)
     assert placer.in_trial
@@ -176,62 +176,109 @@ def test_a_trial_decides_until_the_next(kernel: Kernel, placed_ns: int, best: Wa
 @pytest.mark.parametrize(
     ("took_ns", "best"),
     [
-        ((30_000, 60_000, 15_000), Way.AWAKE),
-        ((30_000, 60_000, 45_000), Way.PLACED),
-        ((90_000, 60_000, 70_000), Way.FREE),
-        ((60_000, 60_000, 60_000), Way.FREE),  # what costs nothing
+        ((30_000, 60_000, 15_000, 25_000), Way.AWAKE),
+        ((30_000, 60_000, 25_000, 15_000), Way.WATCHED),
+        ((30_000, 60_000, 45_000, 50_000), Way.PLACED),
+        ((90_000, 60_000, 70_000, 65_000), Way.FREE),
+        ((60_000, 60_000, 60_000, 60_000), Way.FREE),  # what costs nothing
     ],
 )
 def test_callers_in_a_hurry_may_stay_awake(
-    kernel: Kernel, took_ns: tuple[int, int, int], best: Way
+    kernel: Kernel, took_ns: tuple[int, int, int, int], best: Way
 ) -> None:
-    """A third way for them, tried behind the others, and taken where it is the quickest."""
+    """With their worker or alone: tried behind the others, and taken where it is the quickest."""
     placer = settled()
     trial = [way for way in Way for _ in range(TRIAL)]
-    expected = trial + [best] * (PERIOD - 3 * TRIAL)
+    expected = trial + [best] * (PERIOD - 4 * TRIAL)
 
-    assert expected == make_calls(placer, PERIOD, *took_ns, brisk=True)
-    assert expected == make_calls(placer, PERIOD, *took_ns, brisk=True)
+    assert expected == make_calls(placer, PERIOD, *took_ns, idle_ns=AT_ONCE_NS)
+    assert expected == make_calls(placer, PERIOD, *took_ns, idle_ns=AT_ONCE_NS)
+
+
+@pytest.mark.parametrize(
+    ("took_ns", "best"),
+    [
+        ((30_000, 60_000, 10_000, 15_000), Way.WATCHED),
+        ((30_000, 60_000, 10_000, 45_000), Way.PLACED),
+    ],
+)
+def test_callers_that_come_soon_may_stay_awake_alone(
+    kernel: Kernel, took_ns: tuple[int, int, int, int], best: Way
+) -> None:
+    """Between two of their calls too much time passes for a worker to look for the next event."""
+    placer = settled()
+    instead = [Way.PLACED] * TRIAL  # of staying awake together
+    trial = [Way.PLACED] * TRIAL + [Way.FREE] * TRIAL + instead + [Way.WATCHED] * TRIAL
+    expected = trial + [best] * (PERIOD - 4 * TRIAL)
+
+    assert expected == make_calls(placer, PERIOD, *took_ns, idle_ns=SOON_NS - 1)
+
+
+def test_how_soon_the_next_caller_could_come_is_compared_too() -> None:
+    """
+    It may be the client of a server, which cannot ask again while the last call's worker has its
+    CPU. What takes longer than any of that is nobody's doing.
+    """
+    assert 50_000 == pace_ns(30_000, 20_000)
+    assert 30_000 + MOST_PACE_NS == pace_ns(30_000, 10**12)
+
+
+def test_who_stays_awake_alone_moves_nobody(kernel: Kernel) -> None:
+    """The worker is told nothing, and the next caller at the same time just writes."""
+    placer = settled()
+    make_calls(placer, PERIOD // 2, 30_000, 60_000, 25_000, 15_000, idle_ns=AT_ONCE_NS)
+    kernel.moved.clear()
+
+    first = placer.borrow(1, idle_ns=AT_ONCE_NS)
+    assert first is not None
+    assert (True, 0, AWAKE_NS) == (first.awake, first.flag, first.patience_ns)
+    assert placer.borrow(2, idle_ns=AT_ONCE_NS) is None
+    first.let_go()
+    placer.give_back(first)
+
+    assert Way.WATCHED is way_of(placer.borrow(2, idle_ns=AT_ONCE_NS))
+    assert [] == kernel.moved
 
 
 def test_others_sleep_as_before(kernel: Kernel) -> None:
     """However well staying awake has done, who is in no hurry has the best of the other ways."""
     placer = settled()
-    make_calls(placer, PERIOD // 2, 30_000, 60_000, 15_000, brisk=True)
+    make_calls(placer, PERIOD // 2, 30_000, 60_000, 15_000, idle_ns=AT_ONCE_NS)
 
     assert [Way.PLACED] * 9 == make_calls(placer, 9, 30_000, 60_000)
-    assert [Way.AWAKE] * 9 == make_calls(placer, 9, 30_000, 60_000, 15_000, brisk=True)
+    assert [Way.AWAKE] * 9 == make_calls(placer, 9, 30_000, 60_000, 15_000, idle_ns=AT_ONCE_NS)
 
 
 def test_one_stays_awake_at_a_time(kernel: Kernel) -> None:
     """The next one, and whoever comes until the first has its answer, just writes."""
     placer = settled()
-    make_calls(placer, PERIOD // 2, 30_000, 60_000, 15_000, brisk=True)
-    first = placer.borrow(1, brisk=True)
+    make_calls(placer, PERIOD // 2, 30_000, 60_000, 15_000, idle_ns=AT_ONCE_NS)
+    first = placer.borrow(1, idle_ns=AT_ONCE_NS)
     assert first is not None
     assert (True, wire.STAY_AWAKE) == (first.awake, first.flag)
 
-    assert placer.borrow(2, brisk=True) is None
+    assert placer.borrow(2, idle_ns=AT_ONCE_NS) is None
     first.let_go()
     placer.give_back(first)
 
-    assert Way.AWAKE is way_of(placer.borrow(2, brisk=True))
+    assert Way.AWAKE is way_of(placer.borrow(2, idle_ns=AT_ONCE_NS))
 
 
 def test_who_is_to_see_the_other_awake_is_on_another_cpu(kernel: Kernel) -> None:
     """Once, when it begins; there the worker widens its mask, and stays where it is."""
     placer = settled()
-    make_calls(placer, PERIOD // 2, 30_000, 60_000, 15_000, brisk=True)
+    make_calls(placer, 3 * TRIAL, 30_000, 60_000, 15_000, idle_ns=AT_ONCE_NS)
     away = [cpus for _, cpus in kernel.moved if cpus != {1}]
 
     assert [{0, 2}] == away
 
+    make_calls(placer, TRIAL, 30_000, 60_000, 15_000, idle_ns=AT_ONCE_NS)
     make_calls(placer, 1, 30_000, 60_000)  # on this CPU, as the best of the other ways
     kernel.moved.clear()
-    first = placer.borrow(1, brisk=True)
+    first = placer.borrow(1, idle_ns=AT_ONCE_NS)
     assert first is not None
     placer.give_back(first)
-    second = placer.borrow(1, brisk=True)
+    second = placer.borrow(1, idle_ns=AT_ONCE_NS)
     assert second is not None
     assert [(1, {0, 2})] == kernel.moved
     assert (wire.STAY_AWAKE | wire.LIFT_AFFINITY, wire.STAY_AWAKE) == (first.flag, second.flag)
@@ -281,7 +328,7 @@ def test_figures_do_not_pile_up(kernel: Kernel, enabled: bool) -> None:
             placer.borrow(1)
         placer.learn(None, 1)
 
-    assert 3 * TRIAL >= sum(map(len, placer._took))
+    assert 4 * TRIAL >= sum(map(len, placer._took))
 
 
 def test_a_real_process() -> None:
