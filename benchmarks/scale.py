@@ -12,17 +12,23 @@ One runtime with 1,000 functions, of which 200 have an instance up, and 32 calle
                   sleep of the measuring thread itself is taken off)
     idle below    the same of all processes below it, zygotes and workers
 
+Beside the calls, what choosing at random costs without any of us: the same callers, doing their
+own pipe I/O, with 200 bare processes of which each chooses one at random, and with 32 of which each
+takes the one that was given back last.
+
 Rounds are processes. Not timed: warming up, which starts 201 zygotes.
 """
 
 import contextlib
 import os
 import random
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bare import fork_worker
 from case import (
     HANDLERS,
     SUBJECT,
@@ -43,6 +49,7 @@ IDLE_S = 10.0
 SETTLED_S = 2.0
 AT_ONCE = 4  # functions that are warmed up at a time
 FLOOR = "one function"
+BARE_MANY, BARE_FEW = "200 bare processes", "32 bare processes"
 POINTS = CALL, REGISTER, STARTED, IDLE_CPU, IDLE_WAKES, IDLE_BELOW = (
     "call",
     "register 1,000 functions",
@@ -65,20 +72,19 @@ def register(runtime, name, instances):
     )
 
 
-def call_at_random(runtime, names, seconds):
+def durations_of(call, seconds):
     """Durations in ns of all calls that `CALLERS` threads make meanwhile."""
     gate = threading.Barrier(CALLERS)
 
     def repeat(seed):
         chance = random.Random(seed)
-        invoke, clock, choice = runtime.invoke, time.perf_counter_ns, chance.choice
+        clock = time.perf_counter_ns
         durations = []
         gate.wait()
         until = clock() + int(seconds * 1e9)
         while True:
-            name = choice(names)
             start = clock()
-            invoke(name, EVENT)
+            call(chance)
             end = clock()
             if end > until:
                 return durations
@@ -87,6 +93,43 @@ def call_at_random(runtime, names, seconds):
     with ThreadPoolExecutor(CALLERS) as threads:
         running = [threads.submit(repeat, seed) for seed in range(CALLERS)]
         return [one for each in running for one in each.result()]
+
+
+def in_turns(calls):
+    """Durations of each of *calls*, by their names."""
+    durations = {name: [] for name in calls}
+    for call in calls.values():
+        durations_of(call, SECONDS / 2)
+    for _ in range(BLOCKS):
+        for name, call in calls.items():
+            durations[name] += durations_of(call, SECONDS)
+    return durations
+
+
+def bare():
+    """Of processes that nobody looks after."""
+    processes = [fork_worker(ECHO) for _ in range(LIVE + CALLERS)]
+    try:
+        many = [(threading.Lock(), caller) for caller, _ in processes[:LIVE]]
+        idle_ones = [caller for caller, _ in processes[LIVE:]]
+
+        def call_any(chance):
+            lock, caller = chance.choice(many)
+            with lock:
+                caller(EVENT)
+
+        def call_the_last(chance):
+            chance.choice(many)  # as the others do
+            caller = idle_ones.pop()
+            caller(EVENT)
+            idle_ones.append(caller)
+
+        return in_turns({BARE_MANY: call_any, BARE_FEW: call_the_last})
+    finally:
+        for caller, pid in processes:
+            caller.close()
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def wakes_of(pid):
@@ -120,6 +163,7 @@ def processes_below():
 
 
 def measure(wanted):  # noqa: ARG001 (what is to be shown needs its full size)
+    told_of_bare = {name: {CALL: durations} for name, durations in bare().items()}
     with runtime_class()() as runtime:
         before, start = processes_below(), time.perf_counter_ns()
         names = [f"f{number}" for number in range(FUNCTIONS)]
@@ -133,17 +177,18 @@ def measure(wanted):  # noqa: ARG001 (what is to be shown needs its full size)
         register(runtime, "one", CALLERS)
         runtime.warm("one", CALLERS)
         kinds = {SUBJECT: live, FLOOR: ["one"]}
-        durations = {kind: [] for kind in kinds}
-        for functions in kinds.values():
-            call_at_random(runtime, functions, SECONDS / 2)
-        for _ in range(BLOCKS):
-            for kind, functions in kinds.items():
-                durations[kind] += call_at_random(runtime, functions, SECONDS)
+        durations = in_turns(
+            {
+                kind: lambda chance, names=names: runtime.invoke(chance.choice(names), EVENT)
+                for kind, names in kinds.items()
+            }
+        )
         time.sleep(SETTLED_S)
         cpu, own, below = idle()
     told = {REGISTER: [registering], STARTED: [started]}
     told |= {IDLE_CPU: [cpu], IDLE_WAKES: [own], IDLE_BELOW: [below]}
-    return {SUBJECT: {CALL: durations[SUBJECT], **told}, FLOOR: {CALL: durations[FLOOR]}}
+    told_of_us = {SUBJECT: {CALL: durations[SUBJECT], **told}, FLOOR: {CALL: durations[FLOOR]}}
+    return told_of_us | told_of_bare
 
 
 CASE = Case(
@@ -158,6 +203,7 @@ CASE = Case(
     competitors=[
         Competitor(name=SUBJECT, role=Role.SUBJECT),
         Competitor(name=FLOOR, role=Role.FLOOR),
+        *(Competitor(name=name, role=Role.REFERENCE) for name in (BARE_MANY, BARE_FEW)),
     ],
     placements=[Placement.SCHEDULER],
     rounds=2,
