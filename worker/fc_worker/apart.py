@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Never
 
-from fc_worker import kernel, tree
+from fc_worker import kernel
 
 _READ_BYTES: Final = 64 * 1024
 
@@ -28,7 +28,8 @@ class Told:
 
 def tell(work: Callable[[int], None], private: Sequence[int], until: float) -> Told:
     """
-    Call *work* in a child, with a descriptor to write to. Raises OSError: no room for one.
+    Call *work* in a child, with a descriptor to write to. Processes that it starts are left to the
+    caller. Raises OSError: no room for a child.
 
     Args:
         private: descriptors that the child has no business with.
@@ -50,7 +51,6 @@ def tell(work: Callable[[int], None], private: Sequence[int], until: float) -> T
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     exit_code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    tree.sweep_children()
     return Told(data, in_time, exit_code)
 
 

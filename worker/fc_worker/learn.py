@@ -24,7 +24,7 @@ from importlib.machinery import FileFinder, ModuleSpec
 from types import ModuleType
 from typing import Final, Self
 
-from fc_worker import apart, traces
+from fc_worker import apart, traces, tree
 from fc_worker.load import KINDS, own_folders
 
 LEARN_FROM_NS: Final = 50_000_000  # what is worth another zygote
@@ -192,6 +192,7 @@ class _Trial:
     def run(self, until: float) -> tuple[list[str], str | None, str]:
         """Names that had to be imported; the one that will not do, if there is one, and why."""
         told = apart.tell(self._import_all, self._private, until)
+        tree.sweep_children()
         begun: list[str] = []
         for line in told.data.decode("utf-8", "replace").splitlines():
             word, _, rest = line.partition(" ")

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
+import psutil
 import pytest
 from fc_worker import ahead
 from fc_worker.load import Loader, LoadError
@@ -125,14 +127,23 @@ def test_a_compiler_that_fails_takes_nobody_along(
 ) -> None:
     """It is a child's, which is ended; the instance tries for itself. No child is left."""
     monkeypatch.setattr(ahead, "WITHIN_S", 0.3)
+    children = psutil.Process().children()
     with monkeypatch.context() as broken:
         broken.setattr(SourceFileLoader, "get_code", work)
         loader = looked_ahead(code)
 
     assert {} == loader._ahead
     assert loader.load("index.h")(b"", None) == "first"
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children == psutil.Process().children()
+
+
+def test_children_that_were_there_are_left_alone(code: Path) -> None:
+    """Only who compiles is ended."""
+    with subprocess.Popen(["sleep", "60"]) as other:
+        looked_ahead(code)
+
+        assert other.poll() is None
+        other.kill()
 
 
 def test_a_text_that_is_too_large_is_left_to_the_instance(code: Path) -> None:
