@@ -9,6 +9,7 @@ which then say why.
 import marshal
 import os
 import resource
+import sys
 import time
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -66,6 +67,7 @@ def compile_apart(spec: ModuleSpec, private: Sequence[int]) -> CodeType | None:
         return None
 
     def work(told_fd: int) -> None:
+        sys.dont_write_bytecode = True  # a function's code folder is not ours to write to
         limit = int(WITHIN_S)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         told = memoryview(marshal.dumps(loader.get_code(spec.name)))
