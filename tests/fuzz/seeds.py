@@ -105,9 +105,9 @@ def raw(
     return PREFIX.pack(*sizes, INVOCATION, Kind.RESULT, version, 0) + packed + body
 
 
-def aside(size: int, kind: int = Kind.RESULT, flags: int = wire.ASIDE) -> bytes:
+def aside(size: int, kind: int = Kind.RESULT) -> bytes:
     """It returned *size* bytes, which stand in the window."""
-    return wire.encode(kind, INVOCATION, {m.STATUS: m.STATUS_RETURNED}, size, flags)
+    return wire.encode(kind, INVOCATION, {m.STATUS: m.STATUS_RETURNED}, size, wire.ASIDE)
 
 
 def seeds() -> dict[str, bytes]:

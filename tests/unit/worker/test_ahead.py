@@ -62,6 +62,15 @@ def test_nothing_of_it_runs(code: Path) -> None:
     assert "index" not in sys.modules
 
 
+def test_no_bytecode_is_written(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in a process that writes it: a function's code folder is not ours to write to."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+    looked_ahead(code)
+
+    assert [code / "index.py"] == list(code.iterdir())
+
+
 def rewrite_in_place(code: Path) -> None:
     path = code / "index.py"
     before = path.stat()
