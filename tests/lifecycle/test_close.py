@@ -3,11 +3,14 @@
 import asyncio
 import gc
 import os
+import shutil
+import tempfile
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -59,6 +62,36 @@ def test_leaving_with_ends_the_threads(gated: Function) -> None:
         lambda: not [one for one in threading.enumerate() if one.name.startswith("fc-runtime")],
         PROMPT_S,
     )
+
+
+def test_leaving_with_waits_until_its_folders_are_gone(
+    gated: Function, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it goes on in the background: no folder half removed, no descriptor open."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    remove = shutil.rmtree
+    removed: list[str] = []
+
+    last = threading.Event()
+
+    def slowly(path: str, **options: Any) -> None:
+        if "scratch" in path:
+            last.wait(0.3)  # which comes meanwhile, where nobody waits for this one
+        remove(path, **options)
+        removed.append(path)
+        if "scratch" not in path:
+            last.set()
+
+    before = open_descriptors()
+    with Runtime(isolation="portable") as runtime:
+        runtime.register(gated)
+        runtime.invoke("gated", b"{}")
+        (folder,) = tmp_path.glob("fc-runtime-*/scratch-*")
+        monkeypatch.setattr(shutil, "rmtree", slowly)
+
+    assert [str(folder), str(folder.parent)] == removed
+    assert [] == list(tmp_path.glob("fc-runtime-*"))
+    assert before == open_descriptors()
 
 
 def test_leaving_with_waits_for_what_is_running(gated: Function, gate: Gate) -> None:

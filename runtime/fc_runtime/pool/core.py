@@ -255,14 +255,19 @@ class Core:
         with self._ending:  # two may close at the same time, the second in more of a hurry
             if not self._ended:
                 self.supervisor.stop()
-                self.supervisor.background.close()
-                self.hooks.threads.close()
-                self.supervisor.endings.threads.close()
-                self.submitted.close()
+                self._close_threads()
                 self.supervisor.endings.close_cells()
                 self.holding.close()
                 _LIVING.discard(self)
                 self._ended = True
+
+    def _close_threads(self) -> None:
+        """What they are at is nearly done: a start given up just now, a folder being removed."""
+        supervisor = self.supervisor
+        last = time.monotonic() + STUCK_S
+        for threads in (supervisor.background, self.hooks.threads, supervisor.endings.threads):
+            threads.close(max(0.0, last - time.monotonic()))
+        self.submitted.close()  # it runs callbacks of the host's, one of which may have closed us
 
     def drop(self, pool: Pool) -> None:
         """A pool that was replaced, or unregistered, has ended."""

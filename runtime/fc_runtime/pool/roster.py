@@ -53,7 +53,7 @@ class Roster:
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
         self.idle: list[Instance] = []
-        self.live: set[Instance] = set()  # all that have been begun and are not buried
+        self.live: set[Instance] = set()  # all that have been begun and are not disposed of
         self.dying: set[Instance] = set()  # killed at a deadline, and not heard to be gone
         self.serving = 0
         self.warming = 0

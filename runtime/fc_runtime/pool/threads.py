@@ -93,11 +93,21 @@ class Threads:
             if self._work:
                 self._find_thread()
 
-    def close(self) -> None:
-        """Idle ones end now, others when they are done. `run` goes on working."""
+    def close(self, within_s: float = 0.0) -> bool:
+        """
+        Idle ones end now, others when they are done. `run` goes on working.
+
+        Args:
+            within_s: seconds to wait for them.
+
+        Returns:
+            Whether all have ended, and nothing is queued.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._threads, within_s)
+            return not (self._threads or self._work)
 
     def _serve(self) -> None:
         while True:
@@ -106,13 +116,19 @@ class Threads:
                 self._changed.wait_for(lambda: self._work or self._closed, IDLE_S)
                 self._idle -= 1
                 if not self._work:
-                    self._threads -= 1
+                    self._leave()
                     return
                 work = self._work.popleft()
             try:
                 work()
             except BaseException:
                 with self._changed:
-                    self._threads -= 1  # this one ends, and shows why; another takes its place
+                    self._leave()  # and show why; another takes its place
                 raise
             del work  # or an idle thread would keep alive whatever it has last worked for
+
+    def _leave(self) -> None:
+        """Under the lock: one thread less."""
+        self._threads -= 1
+        if self._closed:
+            self._changed.notify_all()

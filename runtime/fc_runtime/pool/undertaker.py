@@ -80,11 +80,14 @@ def bury(instance: Instance) -> None:
         if instance.exit is None or instance.held or instance.state in _NOT_TO_BURY:
             return
         instance.advance(Trigger.EXITED)
-        roster.live.discard(instance)
         roster.dying.discard(instance)
-        plan_expiry(pool)
-        roster.changed.notify_all()
-    pool.core.supervisor.endings.dispose(instance)
+    try:
+        pool.core.supervisor.endings.dispose(instance)
+    finally:  # not before: a pool that is empty has no descriptor open
+        with roster.lock:
+            roster.live.discard(instance)
+            plan_expiry(pool)
+            roster.changed.notify_all()
     leave_if_empty(pool)
 
 

@@ -65,11 +65,14 @@ class Zygote:
             process, ours = _start(config)
         self.pid = process.pid
         process.returncode = 0  # reaped here, by its pid: Popen shall neither do it nor complain
+        self._pidfd = -1
         try:
             self._pidfd = os.pidfd_open(self.pid)
             ours.send(packed)
         except OSError as error:
             ours.close()
+            if self._pidfd >= 0:
+                os.close(self._pidfd)
             with suppress(ProcessLookupError, ChildProcessError):
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)

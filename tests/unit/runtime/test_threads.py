@@ -88,3 +88,23 @@ def test_work_that_has_to_be_done_waits_for_room(host: Host) -> None:
     threads.close()
     assert not asked
     assert not done.acquire(blocking=False)
+
+
+def test_closing_can_wait_for_what_is_being_done() -> None:
+    """Who closes is told whether all of it has been done, within the time that he has."""
+    threads = Threads("test", 2)
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(WITHIN_S)
+        done.set()
+
+    threads.run(work)
+    assert begun.wait(WITHIN_S)
+    assert not threads.close(0.0)
+
+    threading.Timer(0.05, go_on.set).start()
+    assert threads.close(WITHIN_S)
+    assert done.is_set()
+    assert threads.close(0.0)
