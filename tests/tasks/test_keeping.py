@@ -10,8 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fc_runtime import StoreError, TaskNotFoundError
 from fc_runtime.tasks import Query, Status, Store, Submission
+from fc_runtime.tasks.migrations.indexes import METADATA
 from fc_runtime.tasks.opening import HEAD, VERSION_TABLE
-from fc_runtime.tasks.schema import BODIES, METADATA, TASKS
+from fc_runtime.tasks.schema import BODIES, TASKS
 from support.engines import Gate, Running, echo, ended, wait_until
 
 Opened = Callable[..., Store]

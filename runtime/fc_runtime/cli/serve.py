@@ -5,6 +5,7 @@ Here is the command and what its options mean together; `serving` puts the daemo
 loaded when it is needed: no other command pays for a server.
 """
 
+import gc
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,7 @@ def serve(
             )
         else:
             _refuse("is for --custom-runtime: elsewhere the trigger says it", ("--http", http))
+            gc.disable()  # until `settle_down`: what is being imported is there to stay
             from fc_runtime.cli import serving  # noqa: PLC0415 (a web server, a database)
 
             asked = Asked(

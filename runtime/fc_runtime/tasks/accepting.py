@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Executable, insert
 
 from fc_runtime.errors import FcRuntimeError, TaskExistsError
 from fc_runtime.tasks.clock import now_ms
@@ -16,12 +17,6 @@ from fc_runtime.tasks.schema import BODIES, EVENT, TASKS
 from fc_runtime.tasks.states import Phase, Status
 from fc_runtime.tasks.written import event_line, events_from
 
-_INSERT: Final = {
-    name: dialect.insert(TASKS)
-    .on_conflict_do_nothing(index_elements=[TASKS.c.function, TASKS.c.task_id])
-    .returning(TASKS.c.seq, TASKS.c.function, TASKS.c.task_id)
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
-}
 _INSERT_BODIES: Final = insert(BODIES)
 
 
@@ -61,8 +56,18 @@ def accept(
 
 def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], int]:
     """Numbers of those that were new, by function and task id."""
-    inserted = connection.execute(_INSERT[connection.dialect.name], list(rows)).all()
+    inserted = connection.execute(_insertion(connection.dialect.name), list(rows)).all()
     return {(function, task_id): seq for seq, function, task_id in inserted}
+
+
+@cache
+def _insertion(dialect: str) -> Executable:
+    insert_here: Any = import_module(f"sqlalchemy.dialects.{dialect}").insert  # both are slow
+    new = insert_here(TASKS).on_conflict_do_nothing(
+        index_elements=[TASKS.c.function, TASKS.c.task_id]
+    )
+    statement: Executable = new.returning(TASKS.c.seq, TASKS.c.function, TASKS.c.task_id)
+    return statement
 
 
 def _row(submission: Submission, now: int) -> dict[str, Any]:

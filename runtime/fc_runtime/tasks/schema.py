@@ -1,5 +1,6 @@
 """
-The tables, for SQLite and PostgreSQL alike. `migrations` makes them; this says what is in them.
+The tables, for SQLite and PostgreSQL alike. `migrations` makes them; this says what is in them,
+and `migrations.indexes` by what they are found.
 
 Payloads have a table of their own: a task's row is written four times in its life, its event once.
 What happened to a task is a text in its row, a line for each event, for the same reason: one write.
@@ -12,7 +13,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -21,7 +21,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     literal_column,
-    text,
 )
 
 METADATA: Final = MetaData()
@@ -58,25 +57,6 @@ TASKS: Final = Table(
     Column("meta", Text, nullable=False),  # JSON
     Column("events", Text, nullable=False),  # JSON, one a line
     UniqueConstraint("function", "task_id", name="fc_tasks_by_id"),
-    Index("fc_tasks_in_order", "function", "seq"),
-    Index(
-        "fc_tasks_waiting",
-        *("function", "due_ms", "seq", "expires_ms"),
-        sqlite_where=text("phase = 0"),
-        postgresql_where=text("phase = 0"),
-    ),
-    Index(
-        "fc_tasks_held",
-        *("owner", "status"),
-        sqlite_where=text("phase = 1"),
-        postgresql_where=text("phase = 1"),
-    ),
-    Index(
-        "fc_tasks_ended",
-        "purge_ms",
-        sqlite_where=text("phase = 2"),
-        postgresql_where=text("phase = 2"),
-    ),
 )
 # Written out, not bound: or neither database would know that the partial indexes are meant.
 IS_WAITING: Final[ColumnElement[bool]] = TASKS.c.phase == literal_column("0")

@@ -8,13 +8,15 @@ run by then.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from fc_runtime.service.auth.authenticator import Authenticator, Pending
 from fc_runtime.service.auth.request import Request, denied
-from fc_runtime.service.auth.tokens import Passed, TokenRules
 from fc_runtime.service.errors import ApiError, not_implemented
+
+if TYPE_CHECKING:
+    from fc_runtime.service.auth.tokens import Passed, TokenRules
 
 AUTH_TYPES: Final = ("anonymous", "function", "jwt")
 Headers = list[tuple[bytes, bytes]]
@@ -55,7 +57,7 @@ _NOBODY: Final = Admitted()
 def check_auth_config(auth_type: str, auth_config: object) -> None:
     """For a trigger that is being created. Raises ApiError 400 or 501."""
     if auth_type == "jwt":
-        TokenRules.of(auth_config)
+        _token_rules(auth_config)
     elif auth_type not in AUTH_TYPES:
         raise not_implemented(f"authType {auth_type!r}: one of {', '.join(AUTH_TYPES)}")
 
@@ -85,7 +87,7 @@ def authorize_http(
             raise ApiError(403, error.code, error.message) from error
     if auth_type != "jwt":  # closed, not open, for one that we do not know
         raise denied(f"authType {auth_type!r} is not supported, so nobody is let in")
-    rules = TokenRules.of(auth_config)
+    rules = _token_rules(auth_config)
     if not rules.needs_token(path):
         return Admitted(claims=tuple((p.place, p.name, None) for p in rules.passed))
     try:
@@ -95,7 +97,13 @@ def authorize_http(
     return Admitted(claims=tuple(_seen(passed, claims) for passed in rules.passed))
 
 
-def _seen(passed: Passed, claims: dict[str, Any]) -> tuple[str, str, str | None]:
+def _token_rules(auth_config: object) -> "TokenRules":
+    from fc_runtime.service.auth.tokens import TokenRules  # noqa: PLC0415 (all of cryptography)
+
+    return TokenRules.of(auth_config)
+
+
+def _seen(passed: "Passed", claims: dict[str, Any]) -> tuple[str, str, str | None]:
     value = claims.get(passed.claim)
     if value is not None and not isinstance(value, str):
         value = json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -2,8 +2,8 @@
 
 from alembic import context
 
+from fc_runtime.tasks.migrations.indexes import METADATA
 from fc_runtime.tasks.opening import VERSION_TABLE
-from fc_runtime.tasks.schema import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
