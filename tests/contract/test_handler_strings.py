@@ -288,6 +288,25 @@ def test_an_instance_runs_the_file_as_it_is_when_it_starts(caller: Caller, tmp_p
     assert "after" == caller.invoke("edited").text
 
 
+def test_an_instance_imports_files_as_they_are_when_it_starts(
+    caller: Caller, tmp_path: Path
+) -> None:
+    """Also what its module imports: one is edited meanwhile, one becomes a package."""
+    source = (
+        "import os, own\nfrom app.deep import NAME\n"
+        "def handler(event, context):\n    return os._exit(1) if event else own.NAME + NAME\n"
+    )
+    lay_out(tmp_path, index=source, own="NAME = 'one '", **{"app/deep": "NAME = 'deep'"})
+    caller.register("edited", code=tmp_path, max_instances=1)
+    assert "one deep" == caller.invoke("edited").text
+
+    (tmp_path / "app/deep.py").unlink()
+    lay_out(tmp_path, own="NAME = 'two '", **{"app/deep/__init__": "NAME = 'shallow'"})
+    assert Crashed(exit_code=1) == caller.invoke("edited", b"die", check=False).outcome
+
+    assert "two shallow" == caller.invoke("edited").text
+
+
 def test_layers_are_importable(caller: Caller, tmp_path: Path) -> None:
     """``python/`` of a layer is on the path, the first layer wins, code before layers (9.B, 1.B)."""
     code = lay_out(

@@ -1,5 +1,6 @@
 """
-A handler's module, found and compiled before the fork: what every instance would do again.
+A handler's module, found and compiled before the fork, with those of the function's own that it
+imports: what every instance would do again.
 
 Nothing of it runs. It is compiled in a child that is thrown away, as a text may crash CPython's
 compiler or keep it busy, and leaves garbage behind. What does not work is left to the instances,
@@ -11,29 +12,18 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fc_worker import apart
+from fc_worker.own_imports import Guesser, Own, State
 
-MOST_BYTES: Final = 1024 * 1024  # of source; compiling takes a hundred times as much memory
+MOST_BYTES: Final = 1024 * 1024  # of one source; compiling takes a hundred times as much memory
+MOST_BYTES_OF_ALL: Final = 2 * MOST_BYTES
 WITHIN_S: Final = 5.0
-
-
-class State(NamedTuple):
-    """Of a file or folder: another one, or another content, has another."""
-
-    inode: int
-    changed_ns: int
-    size: int
-
-    @classmethod
-    def of(cls, path: str) -> "State":
-        """Raises OSError."""
-        status = os.stat(path)
-        return cls(status.st_ino, status.st_ctime_ns, status.st_size)
+_SIZE_BYTES: Final = 8  # before each part of what the child tells
 
 
 class Compiled(NamedTuple):
@@ -55,30 +45,83 @@ def states_of(paths: Sequence[str]) -> dict[str, State]:
     return {path: State.of(path) for path in paths}
 
 
-def compile_apart(spec: ModuleSpec, private: Sequence[int]) -> CodeType | None:
+def compile_apart(
+    spec: ModuleSpec, folders: Sequence[str], private: Sequence[int]
+) -> tuple[CodeType | None, dict[str, Own]]:
     """
-    The code of *spec*'s module; None if it is no source file, or cannot be had like that.
+    The code of *spec*'s module, None if it is no source file, or cannot be had like that; and of
+    those that it imports, by path.
 
     Args:
+        folders: where modules of the function's own are looked for.
         private: descriptors that whoever compiles has no business with.
     """
     loader = spec.loader
     if type(loader) is not SourceFileLoader:
-        return None
+        return None, {}
 
     def work(told_fd: int) -> None:
         sys.dont_write_bytecode = True  # a function's code folder is not ours to write to
         limit = int(WITHIN_S)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
-        told = memoryview(marshal.dumps(loader.get_code(spec.name)))
-        while told:
-            told = told[os.write(told_fd, told) :]
+        code = loader.get_code(spec.name)
+        if not isinstance(code, CodeType):
+            return
+        _tell(told_fd, code)
+        for path, own in _own_imports(loader.path, code, folders):
+            _tell(told_fd, (path, own.folder, tuple(own.state), own.code))
 
     try:
         if os.path.getsize(loader.path) > MOST_BYTES:
-            return None
+            return None, {}
         told = apart.tell(work, private, time.monotonic() + WITHIN_S)
-        code = marshal.loads(told.data) if told.in_time else None  # noqa: S302 (from a fork of this)
-    except (OSError, EOFError, ValueError, TypeError):  # the last three: it did not get to its end
-        return None
-    return code if isinstance(code, CodeType) else None
+    except OSError:
+        return None, {}
+    parts = _parts(told.data)
+    code = next(parts, None)
+    own = {path: Own(folder, State(*state), code) for path, folder, state, code in parts}
+    return code, own
+
+
+def _own_imports(path: str, code: CodeType, folders: Sequence[str]) -> Iterator[tuple[str, Own]]:
+    """What the module at *path* imports, and what that does, for as long as there is room."""
+    guesser = Guesser(folders)
+    seen = {path}
+    room = MOST_BYTES_OF_ALL
+    left: list[tuple[CodeType, tuple[str, ...]]] = [(code, ())]
+    while left:
+        for found in guesser.imports_of(*left.pop()):
+            loader = found.spec.loader
+            if type(loader) is not SourceFileLoader or loader.path in seen:
+                continue
+            seen.add(loader.path)
+            state = State.of(loader.path)
+            room -= state.size
+            if state.size > MOST_BYTES or room < 0:
+                return
+            try:
+                inner = loader.get_code(found.spec.name)
+            except (SyntaxError, ValueError, RecursionError):
+                continue  # an instance will say what is wrong, if it comes to that
+            if not isinstance(inner, CodeType):
+                continue
+            yield loader.path, Own(found.folder, state, inner)
+            left.append((inner, found.packages))
+
+
+def _tell(fd: int, part: Any) -> None:
+    data = marshal.dumps(part)
+    left = memoryview(len(data).to_bytes(_SIZE_BYTES, "little") + data)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
+def _parts(data: bytes) -> Iterator[Any]:
+    """Those that came whole: the child may have been ended in the middle of one."""
+    at = 0
+    while True:
+        begin = at + _SIZE_BYTES
+        at = begin + int.from_bytes(data[at:begin], "little")
+        if begin > len(data) or at > len(data):
+            return
+        yield marshal.loads(data[begin:at])  # noqa: S302 (from a fork of this process)

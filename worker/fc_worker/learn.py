@@ -25,7 +25,8 @@ from types import ModuleType
 from typing import Final, Self
 
 from fc_worker import apart, traces, tree
-from fc_worker.load import KINDS, own_folders
+from fc_worker.load import own_folders
+from fc_worker.own_imports import KINDS
 
 LEARN_FROM_NS: Final = 50_000_000  # what is worth another zygote
 MOST_NAMES: Final = 2000

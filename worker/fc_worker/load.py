@@ -11,28 +11,15 @@ types with a flat stack trace, unlike what fails later (spec 1.A, 5.A).
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from importlib.machinery import (
-    BYTECODE_SUFFIXES,
-    EXTENSION_SUFFIXES,
-    SOURCE_SUFFIXES,
-    ExtensionFileLoader,
-    FileFinder,
-    ModuleSpec,
-    SourceFileLoader,
-    SourcelessFileLoader,
-)
+from importlib.machinery import FileFinder, ModuleSpec
 from importlib.util import module_from_spec, spec_from_file_location
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, Final, NamedTuple
 
 from fc_worker import ahead, respond
+from fc_worker.own_imports import KINDS, Own, offer
 
 _LIBRARIES: Final = f"python/lib/python{sys.version_info.major}.{sys.version_info.minor}"
-KINDS: Final[tuple[tuple[Any, list[str]], ...]] = (
-    (ExtensionFileLoader, EXTENSION_SUFFIXES),
-    (SourceFileLoader, SOURCE_SUFFIXES),
-    (SourcelessFileLoader, BYTECODE_SUFFIXES),
-)
 
 
 class LoadError(Exception):
@@ -83,6 +70,7 @@ class Loader:
     def __init__(self, code_dir: str) -> None:
         self._code_dir = os.path.abspath(code_dir)
         self._ahead: dict[str, ahead.Compiled] = {}
+        self._own: dict[str, Own] = {}
         self._modules: dict[str, ModuleType] = {}
         self._functions: dict[str, Callable[..., object]] = {}
 
@@ -109,21 +97,26 @@ class Loader:
         self._functions[handler] = function
         return function
 
-    def look_ahead(self, handler: str, private: Sequence[int]) -> None:
+    def look_ahead(self, handler: str, folders: Sequence[str], private: Sequence[int]) -> None:
         """
         Find and compile what `load` will run, where that can be done ahead. Never raises.
 
         Args:
+            folders: as `own_folders` has them; what is imported from there is compiled, too.
             private: descriptors that whoever compiles has no business with.
         """
         name = handler.rpartition(".")[0]
+        if name in self._ahead:
+            return
         try:
             found = self._find(name)
             seen = ahead.states_of([*found.places, str(found.spec.origin)])
             again = self._find(name)
         except (ImportError, OSError, ValueError):
             return  # an instance will say what is wrong
-        code = ahead.compile_apart(found.spec, private)
+        code, own = ahead.compile_apart(found.spec, folders, private)
+        self._own.update(own)
+        offer(self._own)
         compiled = None if code is None else ahead.Compiled(found.spec, code, seen)
         if compiled is not None and again.leads_like(found) and compiled.still_holds():
             self._ahead[name] = compiled

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fc_worker.context import ContextFactory
-from fc_worker.load import Loader
+from fc_worker.load import Loader, own_folders
 from fc_worker.messages import WorkerConfig
 from fc_worker.restore import Deeds
 
@@ -29,6 +29,8 @@ class Readied:
         Args:
             private: descriptors that whoever compiles has no business with.
         """
-        if not self.config.sealed:
-            for handler in filter(None, (self.config.handler, self.config.initializer)):
-                self.loader.look_ahead(handler, private)
+        config = self.config
+        if not config.sealed:
+            folders = own_folders(config.code, config.layers)
+            for handler in filter(None, (config.handler, config.initializer)):
+                self.loader.look_ahead(handler, folders, private)

@@ -35,7 +35,7 @@ def code(tmp_path: Path) -> Path:
 
 def looked_ahead(code: Path, handler: str = "index.h") -> Loader:
     loader = Loader(str(code))
-    loader.look_ahead(handler, [])
+    loader.look_ahead(handler, [str(code)], [])
     return loader
 
 
@@ -168,6 +168,7 @@ def test_a_text_that_is_too_large_is_left_to_the_instance(code: Path) -> None:
 
 def test_half_an_answer_is_none(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The child was ended in the middle of its answer."""
-    monkeypatch.setattr(ahead.marshal, "dumps", lambda _: b"\xe3\x00\x00")
+    write = os.write
+    monkeypatch.setattr(ahead.os, "write", lambda fd, data: write(fd, data[:-1]) and len(data))
 
     assert {} == looked_ahead(code)._ahead

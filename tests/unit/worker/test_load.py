@@ -43,7 +43,7 @@ def load(request: pytest.FixtureRequest) -> Load:
     def load(code: Path, handler: str) -> Any:
         loader = Loader(str(code))
         if request.param != "at once":
-            loader.look_ahead(handler, [])
+            loader.look_ahead(handler, [str(code)], [])
         return loader.load(handler)
 
     return load
