@@ -12,6 +12,8 @@ Timed, 1 KiB there and back:
                               are cold and a CPU is asleep after it
     sustained                 calls a second of two callers that do not pause. Whatever cannot be
                               started ahead is waited for
+    sustained, a project      the same of a function whose module imports seven others of its own,
+                              2,000 lines in all, without bytecode beside them
 
 The floor is a bare `os.fork` of this process that answers by a pipe and ends: two in flight for
 the sustained rate. It is small; with what it has imported a fork takes longer. Rivals:
@@ -23,6 +25,7 @@ each. Only what a caller waits for is timed, not the end of the old process.
 import contextlib
 import multiprocessing
 import os
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -48,13 +51,43 @@ CALLS, QUICK_CALLS = 30, 12
 BACK_TO_BACK = 500
 SUSTAINED_S, QUICK_SUSTAINED_S = 2.0, 1.0
 CALLERS = 2
-POINTS = PACED, WARM, UNPACED, SUSTAINED = (
+POINTS = PACED, WARM, UNPACED, SUSTAINED, PROJECT = (
     "paced call",
     "warm call, as paced",
     "warm call, back to back",
     "sustained",
+    "sustained, a project",
 )
 FLOOR = "bare fork"
+PARTS, CLASSES = 7, 25  # of the project, and of each part
+PART_OF_A_CLASS = '''
+
+class Thing{number}:
+    """One of many."""
+
+    def __init__(self, name, items=(), *, factor={number}):
+        self.name = name
+        self.items = list(items)
+        self.factor = factor
+
+    def total(self):
+        return sum(self.factor * item for item in self.items)
+'''
+
+
+def project(folder):
+    """An echo whose module imports a package, which imports the rest of it."""
+    package = folder / "parts"
+    package.mkdir()
+    text = "".join(PART_OF_A_CLASS.format(number=number) for number in range(CLASSES))
+    names = [f"part{number}" for number in range(PARTS - 1)]
+    (package / "__init__.py").write_text(f"from . import {', '.join(names)}\n{text}")
+    for name in names:
+        (package / f"{name}.py").write_text(text)
+    (folder / "index.py").write_text(
+        "import parts\n\n\ndef handler(event, context):\n    return event\n"
+    )
+    return folder
 
 
 def paced(calls, *functions):
@@ -93,11 +126,12 @@ def sustained(call, seconds):
 
 
 def fc_runtime(calls, seconds):
-    with runtime_class()() as runtime:
-        for name, fresh in (("fresh", True), ("kept", False)):
+    with tempfile.TemporaryDirectory() as folder, runtime_class()() as runtime:
+        code = str(project(Path(folder)))
+        for name, fresh in (("fresh", True), ("kept", False), ("project", True)):
             runtime.register(
                 name,
-                code=ECHO,
+                code=code if name == "project" else ECHO,
                 handler="index.handler",
                 timeout=TIMEOUT_S,
                 memory_mb=512,
@@ -108,6 +142,9 @@ def fc_runtime(calls, seconds):
 
         def fresh(event):
             return runtime.invoke("fresh", event).payload
+
+        def projects(event):
+            return runtime.invoke("project", event).payload
 
         def kept(event):
             return runtime.invoke("kept", event).payload
@@ -123,6 +160,7 @@ def fc_runtime(calls, seconds):
             WARM: durations[1],
             UNPACED: unpaced,
             SUSTAINED: [sustained(fresh, seconds)],
+            PROJECT: [sustained(projects, seconds)],
         }
 
 
@@ -236,7 +274,7 @@ CASE = Case(
     title="A fresh process for every call",
     file=Path(__file__),
     unit="ns",
-    units={SUSTAINED: "per_s"},
+    units={SUSTAINED: "per_s", PROJECT: "per_s"},
     points=POINTS,
     competitors=[
         Competitor(name=name, role=role) for name, (_function, role) in COMPETITORS.items()
