@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import os
+import queue
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -15,7 +17,16 @@ from typing import Any
 import psutil
 import pytest
 from fc_runtime import AsyncRuntime, Crashed, CrashedError, Function, Runtime, RuntimeClosedError
-from support.stage import Gate, Recorder, open_descriptors, until, until_in_loop, wait_gone
+from fc_runtime.pool.endings import GONE_WITHIN_S
+from support.stage import (
+    WITHIN_S,
+    Gate,
+    Recorder,
+    open_descriptors,
+    until,
+    until_in_loop,
+    wait_gone,
+)
 
 PROMPT_S = 1.0
 
@@ -341,6 +352,54 @@ def test_close_from_a_callback(gated: Function) -> None:
     runtime.submit("gated", b"{}").add_done_callback(close)
 
     assert closed.wait(5)
+    assert alone()
+
+
+def test_close_from_the_log(tmp_path: Path) -> None:
+    """Who hears that an instance has ended may close the runtime: it is not waited for."""
+    told: queue.Queue[float] = queue.Queue()
+
+    class Closing(Recorder):
+        def warning(self, event: str, **fields: object) -> None:
+            if event == "instance.exited":
+                began = time.monotonic()
+                runtime.close(0.0)
+                told.put(time.monotonic() - began)
+
+    runtime = Runtime(log=Closing())
+    (tmp_path / "index.py").write_text("import os\ndef handler(event, context): os._exit(3)\n")
+    runtime.register("dying", code=tmp_path)
+    runtime.invoke("dying", check=False)
+
+    assert told.get(timeout=WITHIN_S) < GONE_WITHIN_S
+    assert alone()
+
+
+def test_close_from_a_signal_in_close(gated: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told to end once more while it ends: the close that is under way goes on to its end."""
+    runtime = Runtime(isolation="portable")  # which has a folder to remove
+    runtime.register(gated)
+    runtime.invoke("gated", b"{}")
+    remove, seen = shutil.rmtree, []
+
+    def close_again(*_: object) -> None:
+        runtime.close(0.0)
+        seen.append("closed again")
+
+    def interrupted(path: str, **options: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.raise_signal(signal.SIGUSR1)
+        remove(path, **options)
+        seen.append(Path(path).name.partition("-")[0])
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    before = signal.signal(signal.SIGUSR1, close_again)
+    try:
+        runtime.close(0.0)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert ["closed again", "fc"] == seen[-2:]
     assert alone()
 
 

@@ -182,6 +182,20 @@ def test_extras_are_for_who_asks() -> None:
     assert {"sqlalchemy.dialects.postgresql", "cryptography", "jwt", "alembic"}.isdisjoint(loaded)
 
 
+def test_what_a_daemon_imports_is_not_looked_through() -> None:
+    """No collection looks for garbage in it, then or later; in what comes after it they do."""
+    program = (
+        "import gc; from fc_runtime.cli import serve; before = gc.get_stats(); serve._serving();"
+        "after = gc.get_stats(); print(gc.isenabled(), gc.get_freeze_count() > 100_000,"
+        "after[2]['collections'] - before[2]['collections'])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True, timeout=60
+    )
+
+    assert ["True", "True", "0"] == told.stdout.split()
+
+
 @each_runtime_file
 def test_the_runtime_needs_three_libraries(path: Path) -> None:
     """Those of the wheel; the command line's and the service's there; an extra's in its file."""

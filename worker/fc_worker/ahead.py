@@ -12,32 +12,36 @@ import os
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import cache_from_source
 from types import CodeType
 from typing import Any, Final, NamedTuple
 
 from fc_worker import apart
-from fc_worker.own_imports import Guesser, Own, State
+from fc_worker.own_imports import Compiled, Guesser, Own, State
 
 MOST_BYTES: Final = 1024 * 1024  # of one source; compiling takes a hundred times as much memory
 MOST_BYTES_OF_ALL: Final = 2 * MOST_BYTES
 WITHIN_S: Final = 5.0
+IMPORTS_WITHIN_S: Final = 1.0  # of that: most of it is what an instance is spared
 _SIZE_BYTES: Final = 8  # before each part of what the child tells
 
 
-class Compiled(NamedTuple):
-    """Good for as long as what was looked at has not changed."""
+class Ready(NamedTuple):
+    """A module as good as loaded, for as long as what was looked at has not changed."""
 
     spec: ModuleSpec
-    code: CodeType
+    compiled: Compiled
     seen: dict[str, State]
 
     def still_holds(self) -> bool:
         try:
-            return all(State.of(path) == state for path, state in self.seen.items())
+            is_same = all(State.of(path) == state for path, state in self.seen.items())
         except OSError:
             return False
+        return is_same and self.compiled.is_as_if_compiled_here()
 
 
 def states_of(paths: Sequence[str]) -> dict[str, State]:
@@ -46,8 +50,8 @@ def states_of(paths: Sequence[str]) -> dict[str, State]:
 
 
 def compile_apart(
-    spec: ModuleSpec, folders: Sequence[str], private: Sequence[int]
-) -> tuple[CodeType | None, dict[str, Own]]:
+    spec: ModuleSpec, folders: Sequence[str], private: Sequence[int], until: float
+) -> tuple[Compiled | None, dict[str, Own]]:
     """
     The code of *spec*'s module, None if it is no source file, or cannot be had like that; and of
     those that it imports, by path.
@@ -55,6 +59,7 @@ def compile_apart(
     Args:
         folders: where modules of the function's own are looked for.
         private: descriptors that whoever compiles has no business with.
+        until: when to give up, on `time.monotonic`.
     """
     loader = spec.loader
     if type(loader) is not SourceFileLoader:
@@ -62,30 +67,43 @@ def compile_apart(
 
     def work(told_fd: int) -> None:
         sys.dont_write_bytecode = True  # a function's code folder is not ours to write to
+        # What the compiler imports for a text's encoding is Python's own, or code would run here.
+        sys.path[:] = [folder for folder in sys.path if folder not in folders]
         limit = int(WITHIN_S)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
-        code = loader.get_code(spec.name)
-        if not isinstance(code, CodeType):
+        compiled = _compiled(loader)
+        if compiled is None:
             return
-        _tell(told_fd, code)
-        for path, own in _own_imports(loader.path, code, folders):
-            _tell(told_fd, (path, own.folder, tuple(own.state), own.code))
+        _tell(told_fd, tuple(compiled))
+        for path, own in _own_imports(loader.path, compiled.code, folders):
+            _tell(told_fd, (path, own.folder, tuple(own.state), tuple(own.compiled)))
 
     try:
         if os.path.getsize(loader.path) > MOST_BYTES:
             return None, {}
-        told = apart.tell(work, private, time.monotonic() + WITHIN_S)
+        told = apart.tell(work, private, until)
     except OSError:
         return None, {}
     parts = _parts(told.data)
-    code = next(parts, None)
-    own = {path: Own(folder, State(*state), code) for path, folder, state, code in parts}
-    return code, own
+    first = next(parts, None)
+    own = {
+        path: Own(folder, State(*state), Compiled(*compiled))
+        for path, folder, state, compiled in parts
+    }
+    return None if first is None else Compiled(*first), own
+
+
+def _compiled(loader: SourceFileLoader) -> Compiled | None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        code = loader.get_code(loader.name)
+    return Compiled(code, bool(caught)) if isinstance(code, CodeType) else None
 
 
 def _own_imports(path: str, code: CodeType, folders: Sequence[str]) -> Iterator[tuple[str, Own]]:
     """What the module at *path* imports, and what that does, for as long as there is room."""
     guesser = Guesser(folders)
+    until = time.monotonic() + IMPORTS_WITHIN_S
     seen = {path}
     room = MOST_BYTES_OF_ALL
     left: list[tuple[CodeType, tuple[str, ...]]] = [(code, ())]
@@ -95,18 +113,19 @@ def _own_imports(path: str, code: CodeType, folders: Sequence[str]) -> Iterator[
             if type(loader) is not SourceFileLoader or loader.path in seen:
                 continue
             seen.add(loader.path)
+            if os.path.exists(cache_from_source(loader.path)):
+                continue  # with bytecode beside it there is little to gain
             state = State.of(loader.path)
             room -= state.size
-            if state.size > MOST_BYTES or room < 0:
+            if state.size > MOST_BYTES or room < 0 or time.monotonic() > until:
                 return
             try:
-                inner = loader.get_code(found.spec.name)
+                compiled = _compiled(loader)
             except (SyntaxError, ValueError, RecursionError):
                 continue  # an instance will say what is wrong, if it comes to that
-            if not isinstance(inner, CodeType):
-                continue
-            yield loader.path, Own(found.folder, state, inner)
-            left.append((inner, found.packages))
+            if compiled is not None:
+                yield loader.path, Own(found.folder, state, compiled)
+                left.append((compiled.code, found.packages))
 
 
 def _tell(fd: int, part: Any) -> None:

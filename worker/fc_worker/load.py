@@ -69,7 +69,7 @@ class Loader:
 
     def __init__(self, code_dir: str) -> None:
         self._code_dir = os.path.abspath(code_dir)
-        self._ahead: dict[str, ahead.Compiled] = {}
+        self._ahead: dict[str, ahead.Ready] = {}
         self._own: dict[str, Own] = {}
         self._modules: dict[str, ModuleType] = {}
         self._functions: dict[str, Callable[..., object]] = {}
@@ -97,13 +97,16 @@ class Loader:
         self._functions[handler] = function
         return function
 
-    def look_ahead(self, handler: str, folders: Sequence[str], private: Sequence[int]) -> None:
+    def look_ahead(
+        self, handler: str, folders: Sequence[str], private: Sequence[int], until: float
+    ) -> None:
         """
         Find and compile what `load` will run, where that can be done ahead. Never raises.
 
         Args:
             folders: as `own_folders` has them; what is imported from there is compiled, too.
             private: descriptors that whoever compiles has no business with.
+            until: when to give up, on `time.monotonic`.
         """
         name = handler.rpartition(".")[0]
         if name in self._ahead:
@@ -114,19 +117,19 @@ class Loader:
             again = self._find(name)
         except (ImportError, OSError, ValueError):
             return  # an instance will say what is wrong
-        code, own = ahead.compile_apart(found.spec, folders, private)
+        compiled, own = ahead.compile_apart(found.spec, folders, private, until)
         self._own.update(own)
         offer(self._own)
-        compiled = None if code is None else ahead.Compiled(found.spec, code, seen)
-        if compiled is not None and again.leads_like(found) and compiled.still_holds():
-            self._ahead[name] = compiled
+        ready = None if compiled is None else ahead.Ready(found.spec, compiled, seen)
+        if ready is not None and again.leads_like(found) and ready.still_holds():
+            self._ahead[name] = ready
 
     def _module(self, name: str) -> ModuleType:
         if name not in self._modules:
             try:
-                compiled = self._ahead.get(name)
-                if compiled is not None and compiled.still_holds():
-                    spec, code = compiled.spec, compiled.code
+                ready = self._ahead.get(name)
+                if ready is not None and ready.still_holds():
+                    spec, code = ready.spec, ready.compiled.code
                 else:
                     spec, code = self._find(name).spec, None
                 trapped = name in sys.modules and name not in _ONLY_OURS

@@ -9,6 +9,7 @@ imports within functions are, each instance compiles itself.
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
@@ -20,6 +21,7 @@ from importlib.machinery import (
     SourceFileLoader,
     SourcelessFileLoader,
 )
+from os import stat as _stat  # the name that others replace is not ours
 from types import CodeType
 from typing import Any, Final, NamedTuple
 
@@ -28,6 +30,9 @@ KINDS: Final[tuple[tuple[Any, list[str]], ...]] = (
     (SourceFileLoader, SOURCE_SUFFIXES),
     (SourcelessFileLoader, BYTECODE_SUFFIXES),
 )
+_HOOKS: Final = tuple(sys.path_hooks)
+_WAYS: Final = ("get_code", "get_data", "source_to_code")  # from a source to its code
+_OWN_WAYS: Final = [getattr(SourceFileLoader, way) for way in _WAYS]
 
 
 class State(NamedTuple):
@@ -40,8 +45,24 @@ class State(NamedTuple):
     @classmethod
     def of(cls, path: str) -> "State":
         """Raises OSError."""
-        status = os.stat(path)
+        status = _stat(path)
         return cls(status.st_ino, status.st_ctime_ns, status.st_size)
+
+
+class Compiled(NamedTuple):
+    """A module's code, and whether the compiler had to warn of it."""
+
+    code: CodeType
+    warned: bool
+
+    def is_as_if_compiled_here(self) -> bool:
+        """Would the compiler do the same now, and be heard by nobody?"""
+        if [getattr(SourceFileLoader, way) for way in _WAYS] != _OWN_WAYS:
+            return False
+        return not self.warned or warnings.filters[:1] == _SILENCE
+
+
+_SILENCE: Final = [("ignore", None, Warning, None, 0)]  # a zygote is started so
 
 
 class Own(NamedTuple):
@@ -49,7 +70,7 @@ class Own(NamedTuple):
 
     folder: str
     state: State
-    code: CodeType
+    compiled: Compiled
 
 
 class Guess(NamedTuple):
@@ -66,6 +87,7 @@ class Guesser:
     def __init__(self, folders: Sequence[str]) -> None:
         """*folders*: where modules of the function's own are looked for, in this order."""
         self._folders = folders
+        self._finders: dict[str, FileFinder] = {}
         self._stems: dict[str, frozenset[str]] = {}
 
     def imports_of(self, code: CodeType, packages: tuple[str, ...]) -> Iterator[Guess]:
@@ -94,7 +116,7 @@ class Guesser:
     ) -> Iterator[Guess]:
         """Each module on the way from *folder* down to the last of *parts*."""
         for part in parts:
-            spec = FileFinder(folder, *KINDS).find_spec(part) if self._has(folder, part) else None
+            spec = self._finders[folder].find_spec(part) if self._has(folder, part) else None
             if spec is None:
                 return
             places = spec.submodule_search_locations
@@ -111,35 +133,71 @@ class Guesser:
             except OSError:
                 names = []  # not every function has layers
             self._stems[folder] = frozenset(name.partition(".")[0] for name in names)
+            self._finders[folder] = FileFinder(folder, *KINDS)
         return name in self._stems[folder]
 
 
 def offer(modules: Mapping[str, Own]) -> None:
-    """From now on an import of one of *modules*, by path, takes its code if it is still as seen."""
+    """
+    From now on an import of one of *modules*, by path, takes its code if it is still as seen, and
+    imports are made as the interpreter makes them.
+    """
+    if tuple(sys.path_hooks) != _HOOKS:
+        return
 
     def loader(name: str, path: str) -> SourceFileLoader:
+        made = SourceFileLoader(name, path)
         own = modules.get(path)
-        return SourceFileLoader(name, path) if own is None else _loader_of(own, name, path)
+        if own is not None and _is_as_seen(own, path):
+            _lend(own, made)
+        return made
 
     kinds: list[tuple[Any, list[str]]] = [
         (loader if kind is SourceFileLoader else kind, names) for kind, names in KINDS
     ]
     for folder in {own.folder for own in modules.values()}:
-        sys.path_importer_cache[folder] = FileFinder(folder, *kinds)
+        known = sys.path_importer_cache.get(folder)
+        if known is None:
+            sys.path_importer_cache[folder] = _Placeholder(folder, *kinds)
+        elif type(known) is FileFinder:
+            sys.path_importer_cache[folder] = FileFinder(folder, *kinds)
 
 
-class _CompiledLoader(SourceFileLoader):
-    def __init__(self, name: str, path: str, code: CodeType) -> None:
-        super().__init__(name, path)
-        self._code = code
+class _Placeholder(FileFinder):
+    """Of a folder that no import has come to: when one does, hooks that are new are asked first."""
 
-    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 (a path has one code)
-        return self._code
+    def __init__(self, folder: str, *kinds: Any) -> None:
+        super().__init__(folder, *kinds)
+        self._folder = folder  # as it was written
+
+    def find_spec(self, fullname: str, target: Any = None) -> ModuleSpec | None:
+        if tuple(sys.path_hooks) == _HOOKS:
+            return super().find_spec(fullname, target)
+        finder: Any = None
+        for hook in sys.path_hooks:
+            try:
+                finder = hook(self._folder)
+            except ImportError:
+                continue
+            break
+        sys.path_importer_cache[self._folder] = finder
+        return None if finder is None else finder.find_spec(fullname, target)
 
 
-def _loader_of(own: Own, name: str, path: str) -> SourceFileLoader:
+def _is_as_seen(own: Own, path: str) -> bool:
     try:
-        is_same = State.of(path) == own.state
+        return State.of(path) == own.state and own.compiled.is_as_if_compiled_here()
     except OSError:
-        is_same = False
-    return _CompiledLoader(name, path, own.code) if is_same else SourceFileLoader(name, path)
+        return False
+
+
+def _lend(own: Own, loader: SourceFileLoader) -> None:
+    """For its next import, if that is soon; then it is a loader like any other."""
+
+    def get_code(fullname: str) -> CodeType | None:
+        del loader.get_code
+        if fullname == loader.name and _is_as_seen(own, loader.path):
+            return own.compiled.code
+        return loader.get_code(fullname)
+
+    loader.get_code = get_code  # type: ignore[method-assign]

@@ -1,7 +1,9 @@
 """What all workers of a function have alike, and a fork may inherit."""
 
+import time
 from collections.abc import Sequence
 
+from fc_worker import ahead
 from fc_worker.context import ContextFactory
 from fc_worker.load import Loader, own_folders
 from fc_worker.messages import WorkerConfig
@@ -32,5 +34,6 @@ class Readied:
         config = self.config
         if not config.sealed:
             folders = own_folders(config.code, config.layers)
+            until = time.monotonic() + ahead.WITHIN_S
             for handler in filter(None, (config.handler, config.initializer)):
-                self.loader.look_ahead(handler, folders, private)
+                self.loader.look_ahead(handler, folders, private, until)

@@ -9,6 +9,7 @@ import gc
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import typer
@@ -118,8 +119,7 @@ def serve(
             )
         else:
             _refuse("is for --custom-runtime: elsewhere the trigger says it", ("--http", http))
-            gc.disable()  # until `settle_down`: what is being imported is there to stay
-            from fc_runtime.cli import serving  # noqa: PLC0415 (a web server, a database)
+            serving = _serving()
 
             asked = Asked(
                 one=_one(
@@ -218,6 +218,20 @@ def _check_together(asked: Asked, *, force: bool) -> None:
         f"--no-auth with --host {asked.host}: other machines could run any code here; leave one of "
         "them out, or add --force if you mean it"
     )
+
+
+def _serving() -> ModuleType:
+    """A web server, a database: nothing that a collection would find, but much to look through."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        from fc_runtime.cli import serving  # noqa: PLC0415
+
+        gc.freeze()
+    finally:
+        if collects:
+            gc.enable()
+    return serving
 
 
 def _custom_runtime(

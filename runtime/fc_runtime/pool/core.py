@@ -81,8 +81,8 @@ class Core:
         self._account_id = account_id
         self._owner = os.getpid()
         self._lock = threading.Lock()
-        self._ending = threading.Lock()
-        self._ended = False
+        self._ending = threading.RLock()
+        self._is_ending = self._ended = False
         self._pools: dict[str, Pool] = {}
         self._old_pools: set[Pool] = set()
         self._renewing: dict[str, Renewing] = {}
@@ -253,18 +253,25 @@ class Core:
         busy = any(pool.roster.live_instances() for pool in pools)
         self.supervisor.wait_for_zygotes(max(STUCK_S, last - time.monotonic()) if busy else STUCK_S)
         with self._ending:  # two may close at the same time, the second in more of a hurry
-            if not self._ended:
-                self.supervisor.stop()
-                self._close_threads()
-                self.supervisor.endings.close_cells()
-                self.holding.close()
-                _LIVING.discard(self)
-                self._ended = True
+            self._end(last)
 
-    def _close_threads(self) -> None:
+    def _end(self, last: float) -> None:
+        if self._ended or self._is_ending:  # the latter: a signal handler closes in a close
+            return
+        self._is_ending = True
+        try:
+            self.supervisor.stop()
+            self._close_threads(min(last, time.monotonic() + STUCK_S))
+            self.supervisor.endings.close_cells()
+            self.holding.close()
+            _LIVING.discard(self)
+            self._ended = True
+        finally:
+            self._is_ending = False
+
+    def _close_threads(self, last: float) -> None:
         """What they are at is nearly done: a start given up just now, a folder being removed."""
         supervisor = self.supervisor
-        last = time.monotonic() + STUCK_S
         for threads in (supervisor.background, self.hooks.threads, supervisor.endings.threads):
             threads.close(max(0.0, last - time.monotonic()))
         self.submitted.close()  # it runs callbacks of the host's, one of which may have closed us

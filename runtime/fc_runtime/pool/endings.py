@@ -142,6 +142,9 @@ class Endings:
             self.threads.run(partial(self._empty, instance))
         if instance.scratch:
             self.threads.run(partial(shutil.rmtree, instance.scratch, ignore_errors=True))
+
+    def tell(self, instance: Instance) -> None:
+        """Log that it has ended, and how."""
         ending = instance.exit
         say = self.log.info if instance.stop_reason in EXPECTED_STOPS else self.log.warning
         say(

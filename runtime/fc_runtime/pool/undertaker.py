@@ -81,13 +81,15 @@ def bury(instance: Instance) -> None:
             return
         instance.advance(Trigger.EXITED)
         roster.dying.discard(instance)
+    endings = pool.core.supervisor.endings
     try:
-        pool.core.supervisor.endings.dispose(instance)
+        endings.dispose(instance)
     finally:  # not before: a pool that is empty has no descriptor open
         with roster.lock:
             roster.live.discard(instance)
             plan_expiry(pool)
             roster.changed.notify_all()
+    endings.tell(instance)  # after that: whoever hears of it may close the runtime
     leave_if_empty(pool)
 
 

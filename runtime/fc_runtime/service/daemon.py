@@ -211,7 +211,6 @@ def settle_down() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.enable()  # the command line keeps it off for as long as it takes to get here
     with suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 

@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import psutil
 import pytest
-from fc_worker import ahead
+from fc_worker import ahead, own_imports
 from fc_worker.load import Loader, LoadError
 
 FIRST = "def h(event, context): return 'first'\n"
@@ -35,7 +36,7 @@ def code(tmp_path: Path) -> Path:
 
 def looked_ahead(code: Path, handler: str = "index.h") -> Loader:
     loader = Loader(str(code))
-    loader.look_ahead(handler, [str(code)], [])
+    loader.look_ahead(handler, [str(code)], [], time.monotonic() + ahead.WITHIN_S)
     return loader
 
 
@@ -47,6 +48,8 @@ def test_nothing_is_searched_or_compiled_again(code: Path, monkeypatch: pytest.M
     """All that is left to an instance is to run it."""
     loader = looked_ahead(code)
     monkeypatch.setattr(SourceFileLoader, "get_code", refuse)
+    ways = [getattr(SourceFileLoader, way) for way in own_imports._WAYS]
+    monkeypatch.setattr(own_imports, "_OWN_WAYS", ways)
     monkeypatch.setattr(Loader, "_find", refuse)
 
     assert loader.load("index.h")(b"", None) == "first"

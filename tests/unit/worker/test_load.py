@@ -4,11 +4,13 @@ import json
 import logging
 import pickle
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fc_worker import ahead
 from fc_worker.load import Loader, LoadError, prepare_sys_path
 
 NAMED = "def h(event, context): return __name__\n"
@@ -43,7 +45,7 @@ def load(request: pytest.FixtureRequest) -> Load:
     def load(code: Path, handler: str) -> Any:
         loader = Loader(str(code))
         if request.param != "at once":
-            loader.look_ahead(handler, [str(code)], [])
+            loader.look_ahead(handler, [str(code)], [], time.monotonic() + ahead.WITHIN_S)
         return loader.load(handler)
 
     return load

@@ -6,15 +6,19 @@ it, used while it is what was seen, and otherwise as if nobody had looked.
 import importlib
 import inspect
 import os
+import pickle
+import py_compile
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
-from fc_worker import ahead
+from fc_worker import ahead, own_imports
 from fc_worker.load import Loader
 from fc_worker.own_imports import Guesser
 
@@ -62,12 +66,18 @@ def write(code: Path, files: dict[str, str]) -> None:
 
 def looked_ahead(code: Path, *folders: Path) -> Loader:
     loader = Loader(str(code))
-    loader.look_ahead("index.h", [str(code), *map(str, folders)], [])
+    loader.look_ahead(
+        "index.h", [str(code), *map(str, folders)], [], time.monotonic() + ahead.WITHIN_S
+    )
     return loader
 
 
 def compiled(loader: Loader, code: Path) -> set[str]:
     return {os.path.relpath(path, code) for path in loader._own}
+
+
+def _ways() -> list[object]:
+    return [getattr(SourceFileLoader, way) for way in own_imports._WAYS]
 
 
 def refuse(*_: object) -> None:
@@ -79,6 +89,7 @@ def test_a_project_is_compiled_once(code: Path, monkeypatch: pytest.MonkeyPatch)
     write(code, PROJECT)
     loader = looked_ahead(code)
     monkeypatch.setattr(SourceFileLoader, "get_code", refuse)
+    monkeypatch.setattr(own_imports, "_OWN_WAYS", _ways())
 
     assert loader.load("index.h")(b"", None) == (("app.helpers", "namespace.inner"), "settings")
     assert compiled(loader, code) == PROJECT.keys() - {"index.py"}
@@ -93,7 +104,8 @@ def test_modules_are_what_they_always_are(code: Path) -> None:
     assert app.__path__ == [str(code / "app")]
     assert app.__spec__ is not None
     assert app.__spec__.cached == importlib.util.cache_from_source(str(code / "app/__init__.py"))
-    assert isinstance(app.__loader__, SourceFileLoader)
+    assert app.__loader__ == app.__spec__.loader == SourceFileLoader("app", app.__file__)
+    assert pickle.loads(pickle.dumps(app.__spec__)) == app.__spec__
     assert inspect.getsource(app) == NAMED
     assert importlib.resources.files("app").joinpath("data").read_text() == "x"
 
@@ -142,7 +154,99 @@ def test_a_reload_sees_the_new_text(code: Path) -> None:
     assert own.NAME == "first"
     edit(code / "own.py")
 
+    assert own.__loader__.get_code("own").co_consts[0] == "other"  # type: ignore[union-attr]
     assert importlib.reload(own).NAME == "other"
+
+
+class Hooked(SourceFileLoader):
+    """As libraries have one that check types, or count what is run."""
+
+    def get_data(self, path: str) -> bytes:
+        return super().get_data(path).replace(b"plain", b"hooked")
+
+
+HOOK = FileFinder.path_hook((Hooked, [".py"]))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_path_hook_is_asked(code: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """One of a preload's, or one that the handler's module makes before it imports a package."""
+    write(code, {"index.py": "import pkg.own\nh = pkg.own\n", "pkg/own.py": "NAME = 'plain'\n"})
+    hooks = [HOOK, *sys.path_hooks]
+    if when == "before":
+        monkeypatch.setattr(sys, "path_hooks", hooks)
+    loader = looked_ahead(code)
+    monkeypatch.setattr(sys, "path_hooks", hooks)
+
+    assert loader.load("index.h").NAME == "hooked"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("way", ["get_data", "source_to_code", "get_code"])
+def test_another_way_to_code_is_taken(
+    code: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Who replaces what the import system does with a source sees every source."""
+    write(code, {"index.py": INDEX.format(what="own"), "own.py": NAMED})
+    loader = looked_ahead(code)
+    usual, seen = getattr(SourceFileLoader, way), []
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        seen.append(way)
+        return usual(*arguments, **named)
+
+    monkeypatch.setattr(SourceFileLoader, way, noted)
+
+    assert loader.load("index.h")(b"", None) == "own"
+    assert seen
+
+
+def test_who_listens_to_warnings_hears_the_compilers(code: Path) -> None:
+    """They are said when a source is compiled, and are errors where somebody wants that."""
+    text = "import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter('error')\n"
+    text += "    try:\n        import own\n    except SyntaxError as error:\n        NAME = error\n"
+    write(code, {"index.py": text + "def h(e, c): return NAME\n", "own.py": "NAME = 1 is 1\n"})
+
+    assert "is" in str(looked_ahead(code).load("index.h")(b"", None))
+
+
+def test_a_texts_encoding_runs_nothing(code: Path) -> None:
+    """The compiler imports what an encoding needs, which may be what the function has instead."""
+    trace = code / "trace"
+    text = f"# -*- coding: idna -*-\nopen({str(trace)!r}, 'w')\n"
+    write(code, {"index.py": "import own\n", "own.py": text, "stringprep.py": text})
+
+    looked_ahead(code)
+
+    assert not trace.exists()
+
+
+def test_with_bytecode_beside_it_a_module_is_left_alone(code: Path) -> None:
+    """There is little to gain, and it may say what the source does not."""
+    write(code, {"index.py": "import own, other\n", "own.py": NAMED, "other.py": NAMED})
+    py_compile.compile(str(code / "own.py"))
+
+    assert compiled(looked_ahead(code), code) == {"other.py"}
+
+
+def test_large_folders_are_looked_through_once(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many modules are in them."""
+    write(code, {f"pkg/part{number}.py": "" for number in range(20)})
+    names = ", ".join(f"part{number}" for number in range(20))
+    write(code, {"pkg/__init__.py": f"from . import {names}\n"})
+    made = []
+
+    def make(folder: str, *kinds: Any) -> FileFinder:
+        made.append(folder)  # it looks through the folder when it is first asked
+        return FileFinder(folder, *kinds)
+
+    monkeypatch.setattr(own_imports, "FileFinder", make)
+    text = compile("import pkg", "index.py", "exec")
+    inside = compile((code / "pkg/__init__.py").read_text(), "pkg", "exec")
+    guesser = Guesser([str(code)])
+    found = [*guesser.imports_of(text, ()), *guesser.imports_of(inside, (str(code / "pkg"),))]
+
+    assert len({guess.spec.origin for guess in found}) == 21
+    assert made == [str(code), str(code / "pkg")]
 
 
 def test_what_does_not_compile_is_left_to_the_instance(code: Path) -> None:
@@ -238,4 +342,4 @@ def test_handler_and_initializer_of_one_module_are_compiled_once(
     write(code, {"index.py": INDEX.format(what="own"), "own.py": NAMED})
     loader = looked_ahead(code)
     monkeypatch.setattr(ahead, "compile_apart", refuse)
-    loader.look_ahead("index.i", [str(code)], [])
+    loader.look_ahead("index.i", [str(code)], [], time.monotonic() + ahead.WITHIN_S)
