@@ -109,6 +109,8 @@ def _own_imports(path: str, code: CodeType, folders: Sequence[str]) -> Iterator[
     left: list[tuple[CodeType, tuple[str, ...]]] = [(code, ())]
     while left:
         for found in guesser.imports_of(*left.pop()):
+            if time.monotonic() > until:
+                return
             loader = found.spec.loader
             if type(loader) is not SourceFileLoader or loader.path in seen:
                 continue
@@ -117,7 +119,7 @@ def _own_imports(path: str, code: CodeType, folders: Sequence[str]) -> Iterator[
                 continue  # with bytecode beside it there is little to gain
             state = State.of(loader.path)
             room -= state.size
-            if state.size > MOST_BYTES or room < 0 or time.monotonic() > until:
+            if state.size > MOST_BYTES or room < 0:
                 return
             try:
                 compiled = _compiled(loader)

@@ -11,6 +11,7 @@ import py_compile
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
@@ -207,6 +208,29 @@ def test_who_listens_to_warnings_hears_the_compilers(code: Path) -> None:
     write(code, {"index.py": text + "def h(e, c): return NAME\n", "own.py": "NAME = 1 is 1\n"})
 
     assert "is" in str(looked_ahead(code).load("index.h")(b"", None))
+
+
+def test_a_warning_that_nobody_hears_keeps_nothing_back(
+    code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an instance they are ignored, unless its handler or a preload wants them."""
+    write(code, {"index.py": INDEX.format(what="own"), "own.py": "NAME = 1 is 1\n"})
+    loader = looked_ahead(code)
+    monkeypatch.setattr(warnings, "filters", list(own_imports._SILENCE))
+    monkeypatch.setattr(SourceFileLoader, "get_code", refuse)
+    monkeypatch.setattr(own_imports, "_OWN_WAYS", _ways())
+
+    assert loader.load("index.h")(b"", None) is True
+
+
+def test_guessing_comes_to_an_end(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also among modules that are not compiled here: what is known by then is used."""
+    write(code, {"index.py": "import own, other\n", "own.py": NAMED, "other.py": NAMED})
+    monkeypatch.setattr(ahead, "IMPORTS_WITHIN_S", -1.0)
+    loader = looked_ahead(code)
+
+    assert "index" in loader._ahead
+    assert {} == loader._own
 
 
 def test_a_texts_encoding_runs_nothing(code: Path) -> None:
