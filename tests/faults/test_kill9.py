@@ -19,9 +19,9 @@ import psutil
 import pytest
 from fc_runtime import Crashed, InitializationFailed, Outcome, Result, Returned
 from support.callers import Caller
-from support.faulty import SERVING_AGAIN_S, Faulty, options_of
+from support.faulty import Faulty, options_of
 from support.processes import pid_of, workers
-from support.stage import Gate, Program, Recorder, until, wait_gone
+from support.stage import WITHIN_S, Gate, Program, Recorder, stop, until, wait_gone
 
 MiB = 1024 * 1024
 IN_EVERY_TIER = True
@@ -116,7 +116,7 @@ def test_worker_killed(halting: Callable[[str], Halting], log: Recorder, phase: 
     """Its caller, if there is one, is told the signal, at once; the next call is served."""
     function = halting(phase)
     kill(function.pid)
-    result = function.future.result(SERVING_AGAIN_S)
+    result = function.future.result(WITHIN_S)
 
     assert WORKER_KILLED[phase] == result.outcome
     assert wait_gone(function.pid)
@@ -128,7 +128,7 @@ def test_worker_killed(halting: Callable[[str], Halting], log: Recorder, phase: 
 def test_worker_killed_and_called_at_once(halting: Callable[[str], Halting], phase: str) -> None:
     """Nobody may have noticed yet: the next call is told, or is served, and the one after is."""
     function = halting(phase)
-    assert function.future.result(SERVING_AGAIN_S).ok
+    assert function.future.result(WITHIN_S).ok
     kill(function.pid)
     result = function.call(function.order())
 
@@ -156,10 +156,10 @@ def test_zygote_killed(halting: Callable[[str], Halting], log: Recorder, phase: 
 
     function.number = number
     function.let()
-    result = function.future.result(SERVING_AGAIN_S)
+    result = function.future.result(WITHIN_S)
     assert GOOD == result.outcome
     assert function.is_right(result)
-    assert wait_gone(function.pid, SERVING_AGAIN_S)
+    assert wait_gone(function.pid, WITHIN_S)
     function.serves_again()
 
 
@@ -174,7 +174,7 @@ def test_zygote_killed_in_a_preload(
     assert zygote == log.wait_for("zygote.started")[0]["pid"]
     kill(zygote)
 
-    assert function.answers(future.result(SERVING_AGAIN_S))
+    assert function.answers(future.result(WITHIN_S))
     assert 2 == len(log.of("zygote.started"))
 
 
@@ -185,13 +185,13 @@ def test_zygote_and_worker_killed(halting: Callable[[str], Halting], phase: str)
     zygote = psutil.Process(function.pid).ppid()
     kill(zygote)
     kill(function.pid)
-    outcome = function.future.result(SERVING_AGAIN_S).outcome
+    outcome = function.future.result(WITHIN_S).outcome
 
     if isinstance(outcome, InitializationFailed):
         outcome = outcome.cause
     assert type(KILLED if function.is_in_a_call else GOOD) is type(outcome)
     assert wait_gone(function.pid)
-    until(lambda: function.answers(function.call(function.order())), SERVING_AGAIN_S)
+    until(lambda: function.answers(function.call(function.order())), WITHIN_S)
     function.serves_again()
 
 
@@ -276,7 +276,7 @@ def test_host_killed_before_it_heard_all(host: Callable[..., Program], gate: Gat
     gate.entered()
     zygote = psutil.Process(program.pid).children()[0].pid
     first = workers(zygote)[0]
-    program.signal(signal.SIGSTOP)
+    stop(program.pid)
     kill(first)
     until(lambda: psutil.Process(first).status() == psutil.STATUS_ZOMBIE)
     until(lambda: psutil.Process(zygote).status() == psutil.STATUS_SLEEPING)  # it has said so

@@ -20,7 +20,6 @@ from support.processes import workers
 from support.stage import WITHIN_S, Program, Recorder, until
 
 MiB = 1024 * 1024
-SERVING_AGAIN_S = 2.0
 
 FEW = """
 import errno, json, os, resource, sys, threading
@@ -319,7 +318,7 @@ def test_no_thread_for_a_standby(
         until(lambda: not runtime.stats()["functions"]["who"]["idle"])
 
         try:
-            assert runtime.submit("who").result(SERVING_AGAIN_S).ok
+            assert runtime.submit("who").result(WITHIN_S).ok
         finally:
             runtime.close(0.0)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 from support.processes import pid_of
-from support.stage import Gate, Program, until, wait_gone
+from support.stage import Gate, Program, stop, until, wait_gone
 
 LIMIT_S = 0.2
 STORM = """
@@ -173,8 +173,7 @@ def test_stopped_beyond_the_deadline(
     program = host(STOPPED, gate.event(), str(LIMIT_S))
     worker = pid_of(program.line())
     assert worker == gate.entered()[1]
-    program.signal(signal.SIGSTOP)
-    until(lambda: psutil.Process(program.pid).status() == psutil.STATUS_STOPPED)
+    stop(program.pid)
     if answered:
         gate.let()
     assert not wait_gone(worker, 2 * LIMIT_S)  # nobody is there to kill it
@@ -194,8 +193,7 @@ def test_stopped_within_the_deadline(host: Callable[..., Program], gate: Gate) -
     worker = pid_of(program.line())
     assert worker == gate.entered()[1]
     for _ in range(50):
-        program.signal(signal.SIGSTOP)
-        until(lambda: psutil.Process(program.pid).status() == psutil.STATUS_STOPPED)
+        stop(program.pid)
         program.signal(signal.SIGCONT)
         until(lambda: psutil.Process(program.pid).status() != psutil.STATUS_STOPPED)
     gate.let()

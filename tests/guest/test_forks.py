@@ -242,7 +242,7 @@ if pid == 0:
     os._exit(0)
 before = time.monotonic()
 other.close()
-assert time.monotonic() - before < 0.5, time.monotonic() - before
+assert time.monotonic() - before < 3, time.monotonic() - before
 os.close(reading)
 os.close(writing)
 assert os.waitpid(pid, 0)[1] == 0

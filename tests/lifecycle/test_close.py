@@ -27,7 +27,7 @@ from support.stage import (
     wait_gone,
 )
 
-PROMPT_S = 1.0
+PROMPT_S = 3.0  # on a busy machine; whoever waits in vain takes five, or as long as a handler
 
 
 def serving(runtime: Runtime | AsyncRuntime, name: str = "gated") -> int:

@@ -7,8 +7,6 @@ from support.stage import Gate, Recorder, gate, log, program
 
 __all__ = ["gate", "log", "program"]
 
-SERVING_AGAIN_S = 2.0  # after any one death; measured: a tenth of it
-
 
 @pytest.fixture
 def runtime(log: Recorder, handlers: Path, gate: Gate) -> Iterator[Runtime]:

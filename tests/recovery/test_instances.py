@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from fc_runtime import Crashed, InitializationFailed, Runtime
 from fc_worker.lane import Receiver
-from support.stage import Gate, Recorder, until, wait_gone
+from support.stage import WITHIN_S, Gate, Recorder, stop, until, wait_gone
 
 KILLED = Crashed(signal=signal.SIGKILL)
-SERVING_AGAIN_S = 2.0
 
 
 def kill(pid: int) -> None:
@@ -23,7 +22,7 @@ def serves_again(runtime: Runtime, name: str = "gated") -> None:
     before = time.monotonic()
 
     assert runtime.invoke(name, b"{}").ok
-    assert time.monotonic() - before < SERVING_AGAIN_S
+    assert time.monotonic() - before < WITHIN_S
 
 
 def test_killed_while_idle(runtime: Runtime, log: Recorder) -> None:
@@ -55,7 +54,7 @@ def test_killed_while_busy(runtime: Runtime, gate: Gate) -> None:
     _, pid = gate.entered()
     kill(pid)
 
-    assert KILLED == future.result(SERVING_AGAIN_S).outcome
+    assert KILLED == future.result(WITHIN_S).outcome
     assert wait_gone(pid)
     serves_again(runtime)
 
@@ -87,7 +86,7 @@ def test_killed_in_the_middle_of_a_large_result(
     runtime.invoke("gated", b"{}")
     future = runtime.submit("gated", gate.event(bytes=24 * 2**20), check=False)
     _, pid = gate.entered()
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     gate.let()
     take = Receiver.take
     begun = []
@@ -117,12 +116,12 @@ def test_killed_while_it_reads_a_large_event(
     """
     runtime.register("echo", code=handlers / "gate", handler="index.whoami", timeout=30.0)
     pid = int(runtime.invoke("echo").text)
-    os.kill(pid, signal.SIGSTOP)  # it will read nothing
+    stop(pid)  # it will read nothing
     future = runtime.submit("echo", b"x" * (24 * 2**20), check=False)
     until(lambda: runtime.stats()["functions"]["echo"]["serving"] == 1)
     kill(pid)
 
-    assert str(pid) != future.result(SERVING_AGAIN_S).text
+    assert str(pid) != future.result(WITHIN_S).text
     assert future.result().ok
     serves_again(runtime, "echo")
 
@@ -142,11 +141,11 @@ def test_killed_while_it_starts(runtime: Runtime, handlers: Path, tmp_path: Path
     future = runtime.submit("slow", check=False)
     until(lambda: births.exists() and "hanging" in births.read_text())
     kill(int(births.read_text().split()[-1]))
-    outcome = future.result(SERVING_AGAIN_S).outcome
+    outcome = future.result(WITHIN_S).outcome
     cause.unlink()
 
     assert InitializationFailed(KILLED) == outcome
-    until(lambda: runtime.invoke("slow", check=False).ok, SERVING_AGAIN_S)
+    until(lambda: runtime.invoke("slow", check=False).ok, WITHIN_S)
 
 
 def test_one_killed_start_is_no_reason_to_refuse_others(
@@ -166,7 +165,7 @@ def test_one_killed_start_is_no_reason_to_refuse_others(
     cause.unlink()
     kill(int(births.read_text().split()[-1]))
 
-    assert InitializationFailed(KILLED) == future.result(SERVING_AGAIN_S).outcome
+    assert InitializationFailed(KILLED) == future.result(WITHIN_S).outcome
     assert runtime.invoke("slow").ok
 
 
@@ -208,9 +207,9 @@ def test_its_children_do_not_outlive_it(runtime: Runtime, handlers: Path, gate: 
     family = descendants(pid)
     kill(pid)
 
-    assert KILLED == future.result(SERVING_AGAIN_S).outcome
+    assert KILLED == future.result(WITHIN_S).outcome
     assert len(family) >= 4
-    assert all(wait_gone(one, SERVING_AGAIN_S) for one in family)
+    assert all(wait_gone(one, WITHIN_S) for one in family)
 
 
 def descendants(pid: int) -> list[int]:
@@ -230,7 +229,7 @@ def test_all_instances_killed_at_once(runtime: Runtime, gate: Gate) -> None:
     for pid in pids:
         kill(pid)
 
-    assert [KILLED] * 3 == [future.result(SERVING_AGAIN_S).outcome for future in futures]
+    assert [KILLED] * 3 == [future.result(WITHIN_S).outcome for future in futures]
     assert 0 == runtime.stats()["functions"]["gated"]["serving"]
     serves_again(runtime)
 
@@ -239,8 +238,8 @@ def test_a_stopped_instance_is_not_waited_for(runtime: Runtime, gate: Gate) -> N
     """SIGSTOP from outside: the deadline ends it like any other that does not answer."""
     future = runtime.submit("gated", gate.event(), timeout=0.3, check=False)
     _, pid = gate.entered()
-    os.kill(pid, signal.SIGSTOP)
-    outcome = future.result(SERVING_AGAIN_S).outcome
+    stop(pid)
+    outcome = future.result(WITHIN_S).outcome
 
     assert "TimedOut" == type(outcome).__name__
     assert wait_gone(pid)

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import psutil
 from fc_runtime import Crashed, Runtime, TimedOut
-from support.stage import Gate, Recorder, marked, until, wait_gone
-
-SERVING_AGAIN_S = 2.0
+from support.stage import WITHIN_S, Gate, Recorder, marked, stop, until, wait_gone
 
 
 def zygote_pid(log: Recorder) -> int:
@@ -57,7 +55,7 @@ def test_a_call_in_flight_is_not_affected(runtime: Runtime, gate: Gate, log: Rec
     gate.let()
     answer = future.result().json()
     assert ("in-flight", pid, 1) == (answer["label"], answer["pid"], answer["version"])
-    assert wait_gone(pid, SERVING_AGAIN_S)
+    assert wait_gone(pid, WITHIN_S)
 
 
 def test_several_calls_in_flight(runtime: Runtime, gate: Gate, log: Recorder) -> None:
@@ -69,7 +67,7 @@ def test_several_calls_in_flight(runtime: Runtime, gate: Gate, log: Recorder) ->
     gate.let(3)
 
     assert list("abc") == [future.result().json()["label"] for future in futures]
-    assert all(wait_gone(pid, SERVING_AGAIN_S) for pid in pids)
+    assert all(wait_gone(pid, WITHIN_S) for pid in pids)
 
 
 def test_zygote_and_instance_killed_together(runtime: Runtime, gate: Gate, log: Recorder) -> None:
@@ -79,7 +77,7 @@ def test_zygote_and_instance_killed_together(runtime: Runtime, gate: Gate, log: 
     kill(zygote_pid(log))
     kill(pid)
 
-    assert Crashed is type(future.result(SERVING_AGAIN_S).outcome)
+    assert Crashed is type(future.result(WITHIN_S).outcome)
     assert runtime.invoke("gated", b"{}").ok
 
 
@@ -116,8 +114,8 @@ def test_the_deadline_holds_without_a_zygote(
         return [pid for pid in marked(mark) if "sleep" in Path(f"/proc/{pid}/comm").read_text()]
 
     assert "TimedOut" == type(outcome).__name__
-    assert wait_gone(worker, SERVING_AGAIN_S)
-    until(lambda: not family(), SERVING_AGAIN_S, what="nobody left")
+    assert wait_gone(worker, WITHIN_S)
+    until(lambda: not family(), WITHIN_S, what="nobody left")
 
 
 def test_min_instances_come_back(runtime: Runtime, handlers: Path, log: Recorder) -> None:
@@ -152,13 +150,13 @@ def test_a_stopped_zygote_is_woken_by_the_next_start(
     runtime.register("stopped", code=handlers / "gate", max_instances=3, timeout=30.0)
     runtime.invoke("stopped", b"{}")
     zygote = log.of("zygote.started", function="stopped")[0]["pid"]
-    os.kill(zygote, signal.SIGSTOP)
+    stop(zygote)
     running = [runtime.submit("stopped", gate.event()) for _ in range(3)]
     for _ in running:
         gate.entered()
     gate.let(3)
 
-    assert all(one.result(SERVING_AGAIN_S).ok for one in running)
+    assert all(one.result(WITHIN_S).ok for one in running)
     assert [zygote] == [one["pid"] for one in log.of("zygote.started", function="stopped")]
 
 
@@ -166,10 +164,10 @@ def test_a_stopped_zygote_still_tells_of_an_end(runtime: Runtime, gate: Gate) ->
     """Who waits for the end of an instance is told how it ended, and at once."""
     future = runtime.submit("gated", gate.event(exit=3), check=False)
     _, pid = gate.entered()
-    os.kill(psutil.Process(pid).ppid(), signal.SIGSTOP)
+    stop(psutil.Process(pid).ppid())
     gate.let()
 
-    assert Crashed(exit_code=3) == future.result(SERVING_AGAIN_S).outcome
+    assert Crashed(exit_code=3) == future.result(WITHIN_S).outcome
     assert runtime.invoke("gated", b"{}").ok
 
 
@@ -179,8 +177,8 @@ def test_a_stopped_zygote_does_not_keep_one_that_was_killed(
     """A deadline whose caller does not wait for the end: that is heard of all the same."""
     future = runtime.submit("gated", gate.event(), timeout=0.3, check=False)
     _, pid = gate.entered()
-    os.kill(psutil.Process(pid).ppid(), signal.SIGSTOP)
+    stop(psutil.Process(pid).ppid())
 
-    assert TimedOut is type(future.result(SERVING_AGAIN_S).outcome)
-    assert log.wait_for("instance.exited", within_s=SERVING_AGAIN_S, cause="timed_out")
+    assert TimedOut is type(future.result(WITHIN_S).outcome)
+    assert log.wait_for("instance.exited", within_s=WITHIN_S, cause="timed_out")
     assert 0 == runtime.stats()["survivors"]

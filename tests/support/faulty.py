@@ -8,9 +8,8 @@ import psutil
 from fc_runtime import Result
 from support.callers import Caller
 from support.processes import statuses_of
-from support.stage import Gate, until
+from support.stage import WITHIN_S, Gate, until
 
-SERVING_AGAIN_S = 2.0  # after anything; measured: a tenth of it
 MEMORY_MB = 96
 
 
@@ -45,16 +44,16 @@ class Faulty:
         return result.ok and self.number == result.json()["well"]
 
     def serves_again(self, *, at_once: bool = True) -> Result:
-        """The next call has the right answer, soon; unless *at_once*, after a back-off."""
+        """The next call has the right answer, in time; unless *at_once*, after a back-off."""
         before = time.monotonic()
         order = self.order()
         result: Result = until(
             lambda: (found := self.call(order)).ok and found,
-            0.0 if at_once else SERVING_AGAIN_S,
+            0.0 if at_once else WITHIN_S,
             what="it serves again",
         )
         assert self.answers(result)
-        assert time.monotonic() - before < SERVING_AGAIN_S
+        assert time.monotonic() - before < WITHIN_S
         return result
 
 

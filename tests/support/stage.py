@@ -57,6 +57,18 @@ def wait_gone(pid: int, within_s: float = WITHIN_S) -> bool:
         os.close(pidfd)
 
 
+def stop(pid: int) -> None:
+    """SIGSTOP, and until the last of its threads has stopped: those that run go on for a moment."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: {"T"} == {_state_of(task) for task in Path(f"/proc/{pid}/task").iterdir()})
+
+
+def _state_of(task: Path) -> str:
+    with suppress(OSError):  # it has just ended
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    return ""
+
+
 class Gate:
     """
     Where handlers of ``handlers/gate`` wait: each tells that it is there, and goes on when let.

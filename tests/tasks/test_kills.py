@@ -13,6 +13,7 @@ from fc_runtime import Runtime
 from fc_runtime.outcome import Result
 from fc_runtime.tasks import Attempt, Policy, Query, Record, Status, Store, Submission
 from support.engines import QUICK, Gate, Running, echo, ended
+from support.stage import stop
 
 KILLS = 20
 ACCEPTING = """
@@ -218,7 +219,7 @@ def test_a_dead_one_that_was_stopping(
     with program(HOLDING, *arguments) as process:
         assert process.stdout is not None
         assert "running\n" == process.stdout.readline()
-        process.send_signal(signal.SIGSTOP)
+        stop(process.pid)
         assert Status.STOPPING is store.stop("f", "held").status
         process.send_signal(signal.SIGKILL)
         with Running(store, echo):
