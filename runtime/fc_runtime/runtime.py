@@ -22,7 +22,8 @@ from fc_runtime.function import Function
 from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import Result
 from fc_runtime.pool import nursery
-from fc_runtime.pool.core import Core, close_dropped
+from fc_runtime.pool.closing import close_dropped
+from fc_runtime.pool.core import Core
 from fc_runtime.pool.events import SILENCE, Log
 from fc_runtime.pool.grants import Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
@@ -385,6 +386,7 @@ class Runtime:
     def close(self, drain: float | None = None) -> None:
         """
         End everything, and return when it is gone. Callers who wait in a queue are refused.
+        A log that is told something may call it, too: then it may return before that.
 
         Args:
             drain: seconds that running invocations may still take, then they are killed. None:

@@ -372,6 +372,37 @@ def test_who_is_told_to_have_ended_is_not_waited_for(tmp_path: Path) -> None:
         assert not told.get(timeout=WITHIN_S)
 
 
+def test_close_from_a_log(tmp_path: Path) -> None:
+    """
+    Who is told that an instance has ended may close the runtime, in whatever thread that is: one
+    that a standby is just started in is not waited for by itself.
+    """
+    runtimes: list[Runtime] = []
+    told = threading.Event()
+
+    class Closing(Recorder):
+        def warning(self, event: str, **fields: object) -> None:
+            if event == "instance.exited":
+                runtimes[0].close(0.0)
+                told.set()
+
+    runtime = Runtime(log=Closing())
+    runtimes.append(runtime)
+    (tmp_path / "index.py").write_text(
+        "import os, time\ntime.sleep(0.2)\ndef handler(e, c): os._exit(3)\n"
+    )
+    runtime.register("dying", code=tmp_path)
+    before = time.monotonic()
+    assert not runtime.invoke("dying", check=False).ok
+
+    assert told.wait(PROMPT_S)
+    until(alone, PROMPT_S)
+    assert time.monotonic() - before < PROMPT_S
+    with pytest.raises(RuntimeClosedError):
+        runtime.invoke("dying")
+    until(lambda: not runtime._core.supervisor._zygotes, PROMPT_S)
+
+
 def test_close_from_a_signal_in_close(gated: Function, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told to end once more while it ends: the close that is under way goes on to its end."""
     runtime = Runtime(isolation="portable")  # which has a folder to remove

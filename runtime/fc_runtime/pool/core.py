@@ -4,8 +4,6 @@ What all pools of one runtime share, and the map from a function's name to its p
 Both faces, `Runtime` and `AsyncRuntime`, hold one of these and nothing else.
 """
 
-import _thread
-import atexit
 import itertools
 import math
 import os
@@ -13,8 +11,7 @@ import secrets
 import shutil
 import threading
 import time
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +32,7 @@ from fc_runtime.function import Function
 from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import name_of_kind
 from fc_runtime.pool import nursery
-from fc_runtime.pool.endings import GONE_WITHIN_S, STUCK_S
+from fc_runtime.pool.closing import Closing
 from fc_runtime.pool.events import Log
 from fc_runtime.pool.grants import Leave
 from fc_runtime.pool.holding import Holding
@@ -51,8 +48,6 @@ from fc_runtime.pool.supervisor import Supervisor
 from fc_runtime.pool.threads import Threads
 
 SUBMIT_THREADS: Final = 64
-LOOK_AGAIN_S: Final = 0.05
-PATIENCE_S: Final = GONE_WITHIN_S - STUCK_S
 
 
 class Core:
@@ -81,8 +76,6 @@ class Core:
         self._account_id = account_id
         self._owner = os.getpid()
         self._lock = threading.Lock()
-        self._ending = threading.RLock()
-        self._is_ending = self._ended = False
         self._pools: dict[str, Pool] = {}
         self._old_pools: set[Pool] = set()
         self._renewing: dict[str, Renewing] = {}
@@ -94,7 +87,7 @@ class Core:
         self.next_id = self._instance_ids.__next__
         self.next_invocation = Ids().draw
         self.before_close: list[Callable[[float | None], None]] = []  # what feeds it ends first
-        _LIVING.add(self)
+        self._closing = Closing(self, self._owner)
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -214,82 +207,24 @@ class Core:
     # -- ending --------------------------------------------------------------------------------
 
     def close(self, drain_s: float | None) -> None:
-        """
-        *drain_s*: how long running invocations may go on; None as long as their own timeouts
-        let them. Safe to call twice, also while the first call still waits (the one in more of a
-        hurry wins), from any thread, and in a forked child, where it does nothing.
-        """
-        if os.getpid() != self._owner:
-            return
-        for close in self.before_close:
-            close(drain_s)
+        """See `Closing.close`."""
+        self._closing.close(drain_s)
+
+    def shut(self) -> list[Pool]:
+        """No call and no function is taken any more; the pools that are still there."""
         with self._lock:
-            if self._ended:
-                return
             self.closed = True
-            pools = [*self._pools.values(), *self._old_pools]
-        if drain_s is None:
-            longest = max((pool.longest_call_s for pool in pools), default=0.0)
-            drain_s = longest + GONE_WITHIN_S
-        until = time.monotonic() + drain_s
-        for pool in pools:
-            pool.close(Leave.CLOSED)
-        for pool in pools:
-            pool.roster.wait_until_unused(max(0.0, until - time.monotonic()))
-        _wait_for_hooks(pools, until)
-        last = time.monotonic() + GONE_WITHIN_S
-        for pool in pools:
-            while True:
-                for instance in pool.roster.live_instances():
-                    self.supervisor.endings.kill_tree(instance)
-                    if instance.channel.pid is None and time.monotonic() > last - PATIENCE_S:
-                        instance.zygote.kill()  # stuck in a preload
-                # One that is being forked just now cannot be killed yet: look again.
-                if pool.roster.wait_until_empty(LOOK_AGAIN_S) or time.monotonic() > last:
-                    break
-        for pool in pools:
-            pool.keeper.hang_up()
-        # One whose instances are all gone leaves at once, unless it is stuck in a preload.
-        busy = any(pool.roster.live_instances() for pool in pools)
-        self.supervisor.wait_for_zygotes(max(STUCK_S, last - time.monotonic()) if busy else STUCK_S)
-        with self._ending:  # two may close at the same time, the second in more of a hurry
-            self._end(last)
-
-    def _end(self, last: float) -> None:
-        if self._ended or self._is_ending:  # the latter: a signal handler closes in a close
-            return
-        self._is_ending = True
-        try:
-            self.supervisor.stop()
-            self._close_threads(min(last, time.monotonic() + STUCK_S))
-            self.supervisor.endings.close_cells()
-            self.holding.close()
-            _LIVING.discard(self)
-            self._ended = True
-        finally:
-            self._is_ending = False
-
-    def _close_threads(self, last: float) -> None:
-        """What they are at is nearly done: a start given up just now, a folder being removed."""
-        supervisor = self.supervisor
-        for threads in (supervisor.background, self.hooks.threads, supervisor.endings.threads):
-            threads.close(max(0.0, last - time.monotonic()))
-        self.submitted.close()  # it runs callbacks of the host's, one of which may have closed us
+            return [*self._pools.values(), *self._old_pools]
 
     def drop(self, pool: Pool) -> None:
         """A pool that was replaced, or unregistered, has ended."""
         with self._lock:
             self._old_pools.discard(pool)
 
-    def forget(self) -> None:
-        """In a forked child of the host: nothing here is the child's."""
-        self.closed = True
+    def forget(self) -> list[Pool]:
+        """In a forked child of the host: nothing here is the child's, the pools neither."""
         self._lock = threading.Lock()  # whoever held it is not in this process
-        for pool in [*self._pools.values(), *self._old_pools]:
-            pool.forget()
-        self.holding.forget()
-        self.supervisor.forget_zygotes()
-        self.supervisor.forget()
+        return self.shut()
 
     # -- telling -------------------------------------------------------------------------------
 
@@ -349,41 +284,3 @@ class Core:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return folder
-
-
-def _wait_for_hooks(pools: Sequence[Pool], until: float) -> None:
-    """Instances that have a `pre_stop` to run end when it has, at latest *until*."""
-    for pool in pools:
-        if pool.function.pre_stop is not None:
-            pool.roster.wait_until_empty(max(0.0, until - time.monotonic()))
-
-
-_LIVING: "Final[weakref.WeakSet[Core]]" = weakref.WeakSet()
-
-
-def close_dropped(core: Core) -> None:
-    """
-    For a runtime that was dropped without `close`. The garbage collector may call this anywhere,
-    in the supervisor's own thread or inside a lock: so what takes time is done in a new one, and
-    not through `threading`, which has locks too.
-    """
-    if core.supervisor.started or core.before_close:
-        _thread.start_new_thread(core.close, (0.0,))
-    else:
-        core.close(0.0)
-
-
-def _close_all() -> None:
-    for core in list(_LIVING):
-        core.close(0.0)
-
-
-atexit.register(_close_all)  # the interpreter ends: nothing may be left running
-
-
-def _forget_all() -> None:
-    for core in list(_LIVING):
-        core.forget()
-
-
-os.register_at_fork(after_in_child=_forget_all)

@@ -83,7 +83,7 @@ class Supervisor:
         with self._lock:
             self._stopping = True
             thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and not self.is_this_thread():
             self._post(lambda: None)
             thread.join(GONE_WITHIN_S)
         self.forget()
@@ -122,6 +122,10 @@ class Supervisor:
             for zygote in waiting:
                 zygote.wait(until - time.monotonic())
         return not self._zygotes
+
+    def is_this_thread(self) -> bool:
+        """Is it what calls this, say by way of a log of the host's?"""
+        return self._thread is not None and self._thread.ident == threading.get_ident()
 
     @property
     def started(self) -> bool:

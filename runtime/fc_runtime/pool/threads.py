@@ -49,8 +49,13 @@ class Threads:
         self._work: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._threads = 0
+        self._idents: set[int] = set()
         self._idle = 0
         self._closed = False
+
+    def is_this_thread(self) -> bool:
+        """Is it one of them that calls this, say by way of a log of the host's?"""
+        return threading.get_ident() in self._idents
 
     @property
     def backlog(self) -> int:
@@ -110,6 +115,7 @@ class Threads:
             return not (self._threads or self._work)
 
     def _serve(self) -> None:
+        self._idents.add(threading.get_ident())
         while True:
             with self._changed:
                 self._idle += 1
@@ -130,5 +136,6 @@ class Threads:
     def _leave(self) -> None:
         """Under the lock: one thread less."""
         self._threads -= 1
+        self._idents.discard(threading.get_ident())
         if self._closed:
             self._changed.notify_all()
