@@ -95,7 +95,7 @@ def test_an_instance_that_dies_idle_is_replaced_in_the_background(
     """Nobody has to call for min_instances to be there again, and the next call is warm."""
     runtime.register("kept", code=handlers / "gate", handler="index.whoami", min_instances=1)
     until(lambda: idle(runtime, "kept") == 1)
-    (first,) = log.of("instance.started")
+    (first,) = log.wait_for("instance.started")
     os.kill(first["pid"], signal.SIGKILL)
     (exited,) = log.wait_for("instance.exited", exit_code=-signal.SIGKILL)
     until(lambda: idle(runtime, "kept") == 1)

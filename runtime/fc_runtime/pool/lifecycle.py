@@ -26,6 +26,7 @@ class State(IntEnum):  # hashed on every lease: an int's hash is C, an Enum's is
 
 class Trigger(IntEnum):
     READY = auto()
+    READY_AND_HELD = auto()  # by the caller for whom it was started: one step, not to be torn
     LEASE = auto()
     RELEASE = auto()
     STOP = auto()
@@ -39,6 +40,7 @@ RELEASE: Final = Trigger.RELEASE
 TRANSITIONS: Final[Mapping[State, Mapping[Trigger, State]]] = {
     State.STARTING: {
         Trigger.READY: State.IDLE,
+        Trigger.READY_AND_HELD: State.LEASED,
         Trigger.STOP: State.STOPPING,
         Trigger.EXITED: State.DEAD,
     },

@@ -236,10 +236,10 @@ class Pool:
     # -- leave to start one, and what came of it -----------------------------------------------
 
     def started(self, instance: Instance) -> None:
-        """It said READY to the caller who started it: now he holds it."""
+        """It said READY to the caller who started it: now he holds it. Twice is once."""
         with self.roster.lock:
-            instance.advance(Trigger.READY)
-            instance.advance(Trigger.LEASE)
+            if instance.state is State.STARTING:  # else Ctrl-C came right after it
+                instance.advance(Trigger.READY_AND_HELD)
             self.roster.setbacks.note_start()
 
     def cancel_start(self, failure: Result | None = None) -> None:

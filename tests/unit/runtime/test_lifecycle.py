@@ -7,30 +7,35 @@ from fc_runtime.errors import InternalError
 from fc_runtime.pool.lifecycle import TRANSITIONS, State, Trigger, advance
 
 STARTING, IDLE, LEASED, STOPPING, DEAD = State
-READY, LEASE, RELEASE, STOP, EXITED = Trigger
+READY, READY_AND_HELD, LEASE, RELEASE, STOP, EXITED = Trigger
 
 EXPECTED = {
     (STARTING, READY): IDLE,
+    (STARTING, READY_AND_HELD): LEASED,
     (STARTING, LEASE): None,  # it has not said yet that it can serve
     (STARTING, RELEASE): None,
     (STARTING, STOP): STOPPING,
     (STARTING, EXITED): DEAD,
     (IDLE, READY): None,
+    (IDLE, READY_AND_HELD): None,
     (IDLE, LEASE): LEASED,
     (IDLE, RELEASE): None,
     (IDLE, STOP): STOPPING,
     (IDLE, EXITED): DEAD,
     (LEASED, READY): None,
+    (LEASED, READY_AND_HELD): None,
     (LEASED, LEASE): None,  # one invocation at a time
     (LEASED, RELEASE): IDLE,
     (LEASED, STOP): STOPPING,
     (LEASED, EXITED): DEAD,
     (STOPPING, READY): None,
+    (STOPPING, READY_AND_HELD): None,
     (STOPPING, LEASE): None,  # nobody will lease it again
     (STOPPING, RELEASE): None,
     (STOPPING, STOP): STOPPING,  # whoever else wants it gone may say so
     (STOPPING, EXITED): DEAD,
     (DEAD, READY): None,
+    (DEAD, READY_AND_HELD): None,
     (DEAD, LEASE): None,
     (DEAD, RELEASE): None,
     (DEAD, STOP): None,
