@@ -16,11 +16,12 @@ from fc_runtime.aio import AsyncRuntime
 from fc_runtime.errors import FcRuntimeError, OverloadedError
 from fc_runtime.outcome import Result, name_of
 from fc_runtime.torture.case import Play, Seen
-from fc_runtime.torture.footing import wait_for_any
+from fc_runtime.torture.footing import settle, wait_for_any
 from fc_runtime.torture.stage import Stage
 
 _UNDER_WAY_S: Final = 0.2  # by then a warm call has long begun
-_IN_PEACE_S: Final = 0.4
+_WRONG_WITHIN_S: Final = 10.0
+_IN_PEACE_S: Final = 0.1  # for whoever hears of it
 
 
 def sending(event: bytes) -> Play:
@@ -43,8 +44,9 @@ def again_and_again(times: int) -> Play:
 
 
 def and_wait(stage: Stage) -> Seen:
-    """The deed, and then nothing, for as long as it takes to go wrong in peace."""
+    """The deed, and then nothing, until the thread in which it goes wrong in peace has ended."""
     seen = stage.attack()
+    settle(stage.threaded, _WRONG_WITHIN_S)
     wait_for_any((), _IN_PEACE_S)
     return seen
 

@@ -154,6 +154,15 @@ class Stage:
         """Whoever was started for this case, zygotes and instances included."""
         return footing.marked(self.mark)
 
+    def threaded(self) -> list[footing.Marked]:
+        """Those of them with more than one thread."""
+        found = []
+        for pid, one in self.marked().items():
+            with suppress(psutil.Error):
+                if psutil.Process(pid).num_threads() > 1:
+                    found.append(one)
+        return found
+
     def zygotes(self) -> list[int]:
         """Children of ours: a zygote for each function that has instances."""
         return [pid for pid in tree.children(os.getpid()) if footing.bears(pid, self.mark)]

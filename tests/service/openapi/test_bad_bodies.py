@@ -70,6 +70,15 @@ def test_json_is_in_utf_8(http: httpx.Client) -> None:
         check_refused(http.post("/2016-08-15/services", content=content.encode(encoding)))
 
 
+def test_blanks_are_no_json(http: httpx.Client) -> None:
+    """A body of nothing is an object of nothing; one of blanks is a mistake, and nothing is made."""
+    assert http.post("/2016-08-15/services", json={"serviceName": "s"}).status_code == 200
+
+    for content in (b" ", b"\n", b"\r\n\t "):
+        assert "JSON" in check_refused(http.put("/2016-08-15/services/s", content=content))
+    assert http.put("/2016-08-15/services/s", content=b"").status_code == 200
+
+
 def test_what_is_odd_but_json_is_kept(http: httpx.Client) -> None:
     """And shown as it was."""
     for value in ODD_BUT_JSON:

@@ -145,7 +145,7 @@ async def _content(request: Request, most: int) -> bytearray:
 
 
 def _object(content: bytearray) -> dict[str, Any]:
-    if not content.strip():
+    if not content:
         return {}
     try:
         value = strict_json(content)
