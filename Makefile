@@ -38,10 +38,11 @@ demo: $(VENV)/dev.stamp ## run the three example handlers and show what happens
 
 # These start processes by the thousand, as fast as they can: not beside others.
 ALONE := tests/isolation
+# The others wait for most of their time: four at once keep two CPUs busy.
 
-test: $(VENV)/dev.stamp ## the whole test suite, twenty minutes or so
+test: $(VENV)/dev.stamp ## the whole test suite, a quarter of an hour
 	$(BIN)/python -m pytest $(ALONE)
-	$(BIN)/python -m pytest -n 2 $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest -n 4 $(ALONE:%=--ignore=%)
 
 check: fmt lint types imports fast ## what must be green before a commit
 
