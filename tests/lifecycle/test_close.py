@@ -16,7 +16,15 @@ from typing import Any
 
 import psutil
 import pytest
-from fc_runtime import AsyncRuntime, Crashed, CrashedError, Function, Runtime, RuntimeClosedError
+from fc_runtime import (
+    AsyncRuntime,
+    Crashed,
+    CrashedError,
+    Function,
+    RefusedError,
+    Runtime,
+    RuntimeClosedError,
+)
 from support.stage import (
     WITHIN_S,
     Gate,
@@ -401,6 +409,23 @@ def test_close_from_a_log(tmp_path: Path) -> None:
     with pytest.raises(RuntimeClosedError):
         runtime.invoke("dying")
     until(lambda: not runtime._core.supervisor._zygotes, PROMPT_S)
+
+
+def test_close_from_a_log_of_a_start(gated: Function) -> None:
+    """In the caller's own thread: his call is refused, and nobody waits for ever."""
+    runtimes: list[Runtime] = []
+
+    class Closing(Recorder):
+        def info(self, event: str, **fields: object) -> None:
+            if event == "zygote.started":
+                runtimes[0].close(0.0)
+
+    runtimes.append(Runtime(log=Closing()))
+    runtimes[0].register(gated)
+    with pytest.raises(RefusedError):
+        runtimes[0].invoke("gated", b"{}")
+
+    until(alone, PROMPT_S)
 
 
 def test_close_from_a_signal_in_close(gated: Function, monkeypatch: pytest.MonkeyPatch) -> None:

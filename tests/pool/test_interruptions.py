@@ -4,29 +4,32 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from fc_runtime import Runtime
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.lifecycle import Trigger
 from fc_runtime.pool.serving import Serving
-from support.stage import until
+from fc_runtime.pool.supervisor import Supervisor
+from support.stage import Recorder, until
 
 
 @pytest.fixture
-def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """``interrupt_after(owner, name, *arguments)``: once that method, called so, has returned."""
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``interrupt("after", owner, name, *arguments)``: once that method, called so, has returned."""
 
-    def arm(owner: type, name: str, *wanted: object) -> None:
+    def arm(when: str, owner: type, name: str, *wanted: object) -> None:
         method = getattr(owner, name)
 
         def interrupted(self: object, *arguments: Any) -> Any:
-            done = method(self, *arguments)
             is_main = threading.current_thread() is threading.main_thread()
-            if is_main and list(wanted) == list(arguments):
-                monkeypatch.undo()
-                raise KeyboardInterrupt
-            return done
+            if not is_main or list(wanted) != list(arguments):
+                return method(self, *arguments)
+            monkeypatch.undo()
+            if when == "after":
+                method(self, *arguments)
+            raise KeyboardInterrupt
 
         monkeypatch.setattr(owner, name, interrupted)
 
@@ -42,15 +45,43 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     ],
     ids=lambda step: "-".join(str(getattr(part, "name", part)) for part in step[1:]),
 )
-def test_a_cold_call(
-    handlers: Path, interrupt_after: Callable[..., None], step: tuple[Any, ...]
-) -> None:
+def test_a_cold_call(handlers: Path, interrupt: Callable[..., None], step: tuple[Any, ...]) -> None:
     """Its instance, of which the caller cannot know how far it came, is ended."""
     with Runtime() as runtime:
         runtime.register("who", code=handlers / "gate", handler="index.whoami", max_instances=1)
-        interrupt_after(*step)
+        interrupt("after", *step)
         with pytest.raises(KeyboardInterrupt):
             runtime.invoke("who")
         until(lambda: runtime.stats()["functions"]["who"]["serving"] == 0)
 
         assert runtime.invoke("who").ok
+
+
+def test_a_warm_call(handlers: Path, interrupt: Callable[..., None]) -> None:
+    """Before the instance is his it is still on the stack: the next call has it."""
+    with Runtime() as runtime:
+        runtime.register("who", code=handlers / "gate", handler="index.whoami", max_instances=1)
+        runtime.warm("who")
+        runtime.invoke("who")
+        idle = runtime.stats()["functions"]["who"]["idle"]
+        interrupt("before", Instance, "advance", Trigger.LEASE)
+        with pytest.raises(KeyboardInterrupt):
+            runtime.invoke("who")
+
+        gauges = runtime.stats()["functions"]["who"]
+        assert (idle, 0) == (gauges["idle"], gauges["serving"])
+        assert not runtime.invoke("who").cold_start
+
+
+def test_the_start_of_a_zygote(
+    handlers: Path, interrupt: Callable[..., None], log: Recorder
+) -> None:
+    """It is ended, and waited for; the next call starts another."""
+    with Runtime(log=log) as runtime:
+        runtime.register("who", code=handlers / "gate", handler="index.whoami")
+        interrupt("after", Supervisor, "watch", ANY)
+        with pytest.raises(KeyboardInterrupt):
+            runtime.invoke("who")
+
+        assert runtime.invoke("who").ok
+    assert 1 == len(log.of("zygote.started"))

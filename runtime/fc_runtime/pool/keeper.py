@@ -62,6 +62,7 @@ class ZygoteKeeper:
         config = self._config
         with self._lock:
             zygote = self._zygote
+            is_needed = zygote is None or zygote.gone
             if zygote is None or zygote.gone:
                 if zygote is not None and zygote.preloading:
                     self.learning.concluded(())  # it did not come back from an import
@@ -73,7 +74,10 @@ class ZygoteKeeper:
                     )
                 planned = self._core.holding.planned(self._function, config)
                 self._zygote = zygote = self._start(self.learning.applied(planned))
-            return zygote
+        if is_needed:  # told without the lock: a log may close the runtime
+            log = self._core.supervisor.log
+            log.info("zygote.started", function=config.function, pid=zygote.pid)
+        return zygote
 
     def _start(self, config: WorkerConfig) -> Zygote:
         zygote = Zygote(config, self.learning.noticed)
@@ -84,7 +88,6 @@ class ZygoteKeeper:
             zygote.kill()
             zygote.close()
             raise
-        supervisor.log.info("zygote.started", function=config.function, pid=zygote.pid)
         return zygote
 
     # -- the next generation -------------------------------------------------------------------

@@ -123,8 +123,9 @@ class Pool:
                     return None
                 if idle[-1].may_write_late and not late_writers:
                     return None
-                instance = idle.pop()
-                instance.advance(LEASE)
+                instance = idle[-1]
+                instance.advance(LEASE)  # no call from here on, so no Ctrl-C, until it is counted
+                del idle[-1]
                 roster.serving += 1
                 if not idle and not roster.top_up_planned:
                     nursery.plan_top_up(self, nursery.HEAD_START_S)

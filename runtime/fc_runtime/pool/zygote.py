@@ -69,13 +69,15 @@ class Zygote:
         try:
             self._pidfd = os.pidfd_open(self.pid)
             ours.send(packed)
-        except OSError as error:
+        except BaseException as error:  # Ctrl-C, too
             ours.close()
             if self._pidfd >= 0:
                 os.close(self._pidfd)
             with suppress(ProcessLookupError, ChildProcessError):
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
+            if not isinstance(error, OSError):
+                raise
             raise OverloadedError(f"cannot start a process: {error}") from error
         self._socket = ours
         ours.setblocking(False)
@@ -235,8 +237,10 @@ def _start(config: m.WorkerConfig) -> "tuple[subprocess.Popen[bytes], socket.soc
             pass_fds=(theirs.fileno(), host_pidfd),
             start_new_session=True,
         )
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C, too: its end of the socket tells it, if it is there
         ours.close()
+        if not isinstance(error, OSError):
+            raise
         raise OverloadedError(f"cannot start a process: {error}") from error
     finally:
         theirs.close()
