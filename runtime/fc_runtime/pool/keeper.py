@@ -62,21 +62,20 @@ class ZygoteKeeper:
         config = self._config
         with self._lock:
             zygote = self._zygote
-            is_needed = zygote is None or zygote.gone
-            if zygote is None or zygote.gone:
-                if zygote is not None and zygote.preloading:
-                    self.learning.concluded(())  # it did not come back from an import
-                if self._roster.end is not None and self._core.closed:
-                    raise RuntimeClosedError("this runtime is closed")
-                if not Path(config.code).is_dir():
-                    raise InvalidFunctionError(
-                        "code", config.code, "the folder has gone since it was registered"
-                    )
-                planned = self._core.holding.planned(self._function, config)
-                self._zygote = zygote = self._start(self.learning.applied(planned))
-        if is_needed:  # told without the lock: a log may close the runtime
-            log = self._core.supervisor.log
-            log.info("zygote.started", function=config.function, pid=zygote.pid)
+            if zygote is not None and not zygote.gone:
+                return zygote
+            if zygote is not None and zygote.preloading:
+                self.learning.concluded(())  # it did not come back from an import
+            if self._roster.end is not None and self._core.closed:
+                raise RuntimeClosedError("this runtime is closed")
+            if not Path(config.code).is_dir():
+                raise InvalidFunctionError(
+                    "code", config.code, "the folder has gone since it was registered"
+                )
+            planned = self._core.holding.planned(self._function, config)
+            self._zygote = zygote = self._start(self.learning.applied(planned))
+        # Told without the lock: a log may close the runtime.
+        self._core.supervisor.log.info("zygote.started", function=config.function, pid=zygote.pid)
         return zygote
 
     def _start(self, config: WorkerConfig) -> Zygote:
