@@ -141,6 +141,22 @@ def test_credentials_of_a_call_leave_nothing_behind(deploy: Deploy) -> None:
     assert [["", "", ""], [None] * 6] == function().json()
 
 
+def test_function_may_declare_keys_of_its_own(deploy: Deploy) -> None:
+    """
+    The names of the environment that are not reserved (spec 9.B) are the function's where it has
+    no role: a key that it declares is there, but for a call that brings credentials.
+    """
+    names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+    function = deploy(
+        "contexts", "index.identity", environment=dict(zip(names, ("mine", "my secret")))
+    )
+    declared = [["", "", ""], ["mine", "my secret", *[None] * 4]]
+
+    assert declared == function().json()
+    assert [OTHER_TRIPLE, OTHER_TRIPLE * 2] == function(credentials=OTHER).json()
+    assert declared == function().json()
+
+
 def test_callable_credentials_are_asked_again_before_they_expire(deploy: Deploy) -> None:
     """Fresh ones are kept; ones about to expire, or that never say, are asked for again."""
     answers = [

@@ -109,7 +109,9 @@ class Worker:
     def _initialize(self, frame: Frame) -> None:
         started = time.monotonic_ns()
         headers = frame.headers
-        self._adopt_credentials(headers.get(m.CREDENTIALS))
+        credentials = headers.get(m.CREDENTIALS)
+        if credentials != self._credentials:
+            self._adopt_credentials(credentials)
         capture.set_request_id(headers[m.REQUEST_ID])
         os.environ["FC_INSTANCE_ID"] = headers[m.INSTANCE]
         body = b""
@@ -308,13 +310,16 @@ class Worker:
         self._passage.close()
 
     def _adopt_credentials(self, credentials: list[str] | None) -> None:
+        """Into the environment; without any, what the function itself declares is there."""
         self._credentials = credentials
+        declared = self._config.environment
         for index, names in enumerate(_CREDENTIAL_NAMES):
             for name in names:
-                if credentials:
-                    os.environ[name] = credentials[index]
-                else:
+                value = credentials[index] if credentials else declared.get(name)
+                if value is None:
                     os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
         if self._handler is not None:
             self._baseline.keep_environment()
 
