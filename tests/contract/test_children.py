@@ -32,6 +32,7 @@ def spawning(deploy: Deploy) -> Deployed:
         ("executor", SQUARES),
         ("process", ["from the process", 0]),
         ("exit_codes", [0, 1, 7, 3, -15, 9]),
+        ("fork_while_another_thread_logs", [1, "alone"]),
     ],
 )
 def test_processes_work_as_anywhere(spawning: Deployed, how: str, expected: object) -> None:

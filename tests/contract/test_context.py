@@ -146,11 +146,12 @@ def test_function_may_declare_keys_of_its_own(deploy: Deploy) -> None:
     The names of the environment that are not reserved (spec 9.B) are the function's where it has
     no role: a key that it declares is there, but for a call that brings credentials.
     """
-    names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
-    function = deploy(
-        "contexts", "index.identity", environment=dict(zip(names, ("mine", "my secret")))
-    )
-    declared = [["", "", ""], ["mine", "my secret", *[None] * 4]]
+    keys = {
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": "mine",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "my secret",
+    }
+    function = deploy("contexts", "index.identity", environment=keys)
+    declared = [["", "", ""], [*keys.values(), *[None] * 4]]
 
     assert declared == function().json()
     assert [OTHER_TRIPLE, OTHER_TRIPLE * 2] == function(credentials=OTHER).json()

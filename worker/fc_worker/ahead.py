@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import cache_from_source
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from fc_worker import apart
@@ -32,7 +32,7 @@ _SIZE_BYTES: Final = 8  # before each part of what the child tells
 class Ready(NamedTuple):
     """A module as good as loaded, for as long as what was looked at has not changed."""
 
-    spec: ModuleSpec
+    module: ModuleType  # empty: nothing of it has run
     compiled: Compiled
     seen: dict[str, State]
 

@@ -2,6 +2,7 @@
 
 import select
 import time
+from collections.abc import Callable
 from typing import Final
 
 AWAKE_NS: Final = 50_000  # less than being woken costs where staying awake pays at all
@@ -11,13 +12,19 @@ class Ear:
     """At the pipe *fd*, whatever has become of it."""
 
     def __init__(self, fd: int) -> None:
-        poller = select.poll()
-        poller.register(fd, select.POLLIN)
-        self._poll = poller.poll
+        self._fd = fd
+        self._poll: Callable[[int], object] | None = None
 
     def stay_awake(self) -> None:
         """Until there is something to read, but not for long; other threads may run meanwhile."""
-        poll, clock = self._poll, time.monotonic_ns
+        poll, clock = self._poll or self._listen(), time.monotonic_ns
         until_ns = clock() + AWAKE_NS
         while not poll(0) and clock() < until_ns:
             continue
+
+    def _listen(self) -> Callable[[int], object]:
+        """Not before it is wanted: many a worker is gone after one call."""
+        poller = select.poll()
+        poller.register(self._fd, select.POLLIN)
+        self._poll = poller.poll
+        return self._poll

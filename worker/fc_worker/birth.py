@@ -17,7 +17,7 @@ from typing import Final, Never
 
 import msgpack
 
-from fc_worker import capture, messages as m, sandbox, serve
+from fc_worker import capture, fork_hooks, messages as m, sandbox, serve
 from fc_worker.kernel import become_subreaper
 from fc_worker.lane import Window
 from fc_worker.load import prepare_sys_path
@@ -82,6 +82,7 @@ def work(
         with suppress(Exception, SystemExit):  # the handler's own import tells what is wrong
             importlib.import_module(name)
     _reseed()
+    fork_hooks.restore()
     serve.watch_deadlines(stack_fd)
     serve.Worker(readied, request_fd, response_fd, window, refusal).run()
 

@@ -35,12 +35,18 @@ MOST_TRIALS: Final = 8  # one for each name that is refused, and one that goes w
 TRIAL_S: Final = 60.0  # all of them; nobody waits for it
 
 
+def roots_of(code: str, layers: Sequence[str]) -> tuple[str, ...]:
+    """How the path of a file in one of the function's own folders may begin."""
+    own = (*own_folders(code, layers), *layers)
+    return tuple(f"{os.path.abspath(folder)}{os.sep}" for folder in own)
+
+
 class Imports:
     """In a worker: what it imports, in the order in which the imports begin."""
 
-    def __init__(self, code: str, layers: Sequence[str]) -> None:
-        own = (*own_folders(code, layers), *layers)
-        self._roots = tuple(f"{os.path.abspath(folder)}{os.sep}" for folder in own)
+    def __init__(self, roots: tuple[str, ...]) -> None:
+        """*roots*: what `roots_of` says."""
+        self._roots = roots
         self._used_ns = time.process_time_ns()
         self._begun: dict[str, None] = {}
 

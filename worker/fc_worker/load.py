@@ -120,23 +120,27 @@ class Loader:
         compiled, own = ahead.compile_apart(found.spec, folders, private, until)
         self._own.update(own)
         offer(self._own)
-        ready = None if compiled is None else ahead.Ready(found.spec, compiled, seen)
-        if ready is not None and again.leads_like(found) and ready.still_holds():
+        if compiled is None:
+            return
+        ready = ahead.Ready(module_from_spec(found.spec), compiled, seen)
+        if again.leads_like(found) and ready.still_holds():
             self._ahead[name] = ready
 
     def _module(self, name: str) -> ModuleType:
         if name not in self._modules:
             try:
-                ready = self._ahead.get(name)
-                if ready is not None and ready.still_holds():
-                    spec, code = ready.spec, ready.compiled.code
-                else:
-                    spec, code = self._find(name).spec, None
-                trapped = name in sys.modules and name not in _ONLY_OURS
-                self._modules[name] = sys.modules[name] if trapped else _execute(spec, code)
+                self._modules[name] = self._loaded(name)
             except Exception as error:
                 raise _import_failure(error, name) from error
         return self._modules[name]
+
+    def _loaded(self, name: str) -> ModuleType:
+        trapped = name in sys.modules and name not in _ONLY_OURS
+        ready = self._ahead.get(name)
+        if ready is not None and ready.still_holds():
+            return sys.modules[name] if trapped else _execute(ready.module, ready.compiled.code)
+        spec = self._find(name).spec
+        return sys.modules[name] if trapped else _execute(module_from_spec(spec), None)
 
     def _find(self, name: str) -> Found:
         """Raises ImportError."""
@@ -177,14 +181,14 @@ def own_folders(code_dir: str, layers: Iterable[str]) -> list[str]:
     return [code_dir, *libraries, *(f"{root}/python" for root in roots)]
 
 
-def _execute(spec: ModuleSpec, code: CodeType | None) -> ModuleType:
+def _execute(module: ModuleType, code: CodeType | None) -> ModuleType:
     """
-    Run the module. It is in `sys.modules` meanwhile and, unless it fails, for good.
+    Run the empty *module*. It is in `sys.modules` meanwhile and, unless it fails, for good.
 
     Args:
         code: of it, if that has been compiled already.
     """
-    module = module_from_spec(spec)
+    spec: ModuleSpec = module.__spec__  # type: ignore[assignment]  # it was made of one
     sys.modules[spec.name] = module
     try:
         if code is not None:

@@ -8,6 +8,7 @@ the zygote's, and each such page would be copied. With the gaps filled they go i
 own, side by side (measured: docs/adr/0016).
 """
 
+import sys
 from typing import Final
 
 POOL_BITS: Final = 14  # of an address within a pool; so with CPython 3.10 and later, on 64 bits
@@ -34,6 +35,14 @@ def fill_gaps() -> int:
         _fillers.append(fillers)
         filled += len(fillers)
     return filled
+
+
+def forget_lookups() -> None:
+    """
+    CPython keeps the last attributes that it found, and a reference to the name of each. What an
+    instance looks up takes their place, and to drop a reference is to write to the name's page.
+    """
+    sys._clear_type_cache()  # noqa: SLF001 (nothing else does it on all versions)
 
 
 def _gaps(size: int) -> list[object] | None:

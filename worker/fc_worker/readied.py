@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from fc_worker import ahead
 from fc_worker.context import ContextFactory
+from fc_worker.learn import Imports, roots_of
 from fc_worker.load import Loader, own_folders
 from fc_worker.messages import WorkerConfig
 from fc_worker.restore import Deeds
@@ -16,13 +17,19 @@ class Readied:
     preload's own name for a function of `signal` is not one that nobody listens to.
     """
 
-    __slots__ = ("config", "contexts", "deeds", "loader")
+    __slots__ = ("_roots", "config", "contexts", "deeds", "loader")
 
     def __init__(self, config: WorkerConfig) -> None:
         self.config = config
         self.loader = Loader(config.code)
         self.contexts = ContextFactory(config)
+        self.contexts.prepare()
         self.deeds = Deeds()
+        self._roots = roots_of(config.code, config.layers)
+
+    def imports(self) -> Imports | None:
+        """Who listens to what is imported, in an instance that is to tell of it."""
+        return Imports(self._roots) if self.config.tells_imports else None
 
     def look_ahead(self, private: Sequence[int]) -> None:
         """

@@ -27,7 +27,6 @@ from fc_worker import capture, failures, messages as m, respond, tree, wire, wsg
 from fc_worker.awake import Ear
 from fc_worker.context import Context
 from fc_worker.lane import PIECE_BYTES, Window
-from fc_worker.learn import Imports
 from fc_worker.load import LoadError
 from fc_worker.passing import READ_BYTES, Passage
 from fc_worker.readied import Readied
@@ -76,6 +75,7 @@ class Worker:
         os.register_at_fork(after_in_child=self._forked)
         self._cpus = os.sched_getaffinity(0)
         self._loader = readied.loader
+        self._imports = readied.imports
         self._contexts = readied.contexts
         self._handler: Any = None
         self._runner: Any = None
@@ -118,8 +118,7 @@ class Worker:
         answer: dict[str, Any] = {m.STATUS: m.STATUS_RETURNED}
         if self._refusal is not None:
             self._refuse(frame, self._refusal)
-        if self._config.tells_imports:
-            self._deeds.imports = Imports(self._config.code, self._config.layers)
+        self._deeds.imports = self._imports()
         try:
             self._handler = self._loader.load(self._config.handler)
             if self._config.initializer:

@@ -24,6 +24,7 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Never
@@ -219,8 +220,10 @@ class Zygote:
         try:
             self._control.close()
             os.close(self._host)
-            _close_all([*self._workers, *(child.pidfd for child in self._dead.values())])
-            _close_all([*self._inits, *self._unborn])
+            for pidfds in (self._workers, self._inits, self._unborn):
+                _close_all(pidfds)
+            for child in self._dead.values():
+                os.close(child.pidfd)
             gc.enable()
             birth.work(self._readied, descriptors, stage)
         finally:
@@ -259,6 +262,7 @@ class Zygote:
         rooms.interpreter_folders()
         gc.collect()
         pages.fill_gaps()
+        pages.forget_lookups()
         gc.freeze()
         self._send(
             {
@@ -344,7 +348,7 @@ def _remove(child: Child) -> None:
                 os.rmdir(path)
 
 
-def _close_all(descriptors: list[int]) -> None:
+def _close_all(descriptors: Iterable[int]) -> None:
     for fd in descriptors:
         os.close(fd)
 

@@ -33,7 +33,8 @@ OnUp: TypeAlias = Callable[["Zygote", Mapping[str, Any]], None]
 _HOME: Final = str(Path(fc_worker.__file__).parent.parent)
 _BOOT: Final = (
     f"import sys; path = {_HOME!r}; fresh = path not in sys.path; "
-    "fresh and sys.path.insert(0, path); import fc_worker.zygote; "
+    "fresh and sys.path.insert(0, path); "
+    "from fc_worker import fork_hooks; fork_hooks.hold_back(); import fc_worker.zygote; "
     "fresh and sys.path.remove(path); fc_worker.zygote.main()"
 )
 _LAST_MOMENTS_MS: Final = 1000  # between closing its socket and having exited

@@ -2,11 +2,13 @@
 
 import asyncio
 import concurrent.futures
+import logging
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 
@@ -52,6 +54,35 @@ def exit_codes(event, context):
         os._exit(9)
     codes.append(os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]))
     return codes
+
+
+def fork_while_another_thread_logs(event, context):
+    """Its lock is the child's as well, to whom nobody would give it back."""
+    logs, may_go_on = threading.Event(), threading.Event()
+
+    class Slow(logging.Handler):
+        def emit(self, record):
+            if record.msg == "slow":
+                logs.set()
+                may_go_on.wait()
+
+    logger = logging.Logger("slow")
+    logger.addHandler(Slow())
+    thread = threading.Thread(target=logger.warning, args=("slow",))
+    thread.start()
+    logs.wait()
+    told, tell = os.pipe()
+    forked = os.fork()
+    if not forked:
+        logger.warning("quick")
+        os.write(tell, b"alone" if threading.enumerate() == [threading.current_thread()] else b"")
+        os._exit(1)
+    os.close(tell)
+    status = os.waitpid(forked, 0)[1]
+    may_go_on.set()
+    thread.join()
+    with open(told) as answer:
+        return [os.waitstatus_to_exitcode(status), answer.read()]
 
 
 def failing_command(event, context):
