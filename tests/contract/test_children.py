@@ -199,6 +199,57 @@ def test_what_a_module_set_while_it_was_loaded_stays(caller: Caller, tmp_path: P
     assert [b"yes\n"] * 3 == [caller.invoke("f").payload for _ in range(3)]
 
 
+def test_fork_hooks_of_a_preload_run_after_those_of_threading_and_logging(
+    caller: Caller, tmp_path: Path
+) -> None:
+    """
+    Whoever registers some has imported those modules, and counts on theirs: in the child the other
+    threads are forgotten, and a log handler's lock is free.
+    """
+    (tmp_path / "library.py").write_text("""
+import logging, os, threading
+
+seen = []
+handler = logging.Handler()
+
+def look():
+    is_free = handler.lock.acquire(blocking=False)
+    if is_free:
+        handler.lock.release()
+    seen.append([threading.active_count(), is_free])
+
+os.register_at_fork(after_in_child=look)
+""")
+    (tmp_path / "index.py").write_text("""
+import json, library, os, threading
+
+def handler(event, context):
+    held, may_go_on = threading.Event(), threading.Event()
+
+    def hold():
+        with library.handler.lock:
+            held.set()
+            may_go_on.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    told, tell = os.pipe()
+    if not os.fork():
+        os.write(tell, json.dumps(library.seen[-1]).encode())
+        os._exit(0)
+    os.close(tell)
+    os.wait()
+    may_go_on.set()
+    thread.join()
+    with open(told) as answer:
+        return answer.read()
+""")
+    caller.register("f", code=tmp_path, preload=["library"])
+
+    assert [1, True] == caller.invoke("f").json()
+
+
 def test_what_a_preload_does_for_the_handler_is_put_back(caller: Caller, tmp_path: Path) -> None:
     """It has the functions of `signal` from before the fork, and under names of its own."""
     (tmp_path / "library.py").write_text("from signal import SIGUSR1, signal\n")

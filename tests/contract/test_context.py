@@ -106,6 +106,28 @@ def test_nothing_set_on_a_context_reaches_the_next(deploy: Deploy) -> None:
     assert [False, False, function.name, "", {}] == function("look").json()
 
 
+def test_what_the_first_invocation_leaves_is_collected(deploy: Deploy, tmp_path: Path) -> None:
+    """A cycle through its context is garbage like any other's, though it began with the process."""
+    (tmp_path / "index.py").write_text("""
+import gc, weakref
+
+class Own: ...
+
+left = []
+
+def handler(event, context):
+    gc.collect()
+    alive = [ref() is not None for ref in left]
+    own = Own()
+    own.context, context.own = context, own
+    left.append(weakref.ref(own))
+    return alive
+""")
+    function = deploy(tmp_path)
+
+    assert [[], [False], [False, False]] == [function().json() for _ in range(3)]
+
+
 # -- credentials -------------------------------------------------------------------------------
 
 
@@ -156,6 +178,22 @@ def test_function_may_declare_keys_of_its_own(deploy: Deploy) -> None:
     assert declared == function().json()
     assert [OTHER_TRIPLE, OTHER_TRIPLE * 2] == function(credentials=OTHER).json()
     assert declared == function().json()
+
+
+def test_keys_that_a_preload_leaves_are_not_the_functions(
+    deploy: Deploy, handlers: Path, tmp_path: Path
+) -> None:
+    """Nobody without a role has any, in the first call or after one that brought some."""
+    (tmp_path / "index.py").write_text((handlers / "contexts" / "index.py").read_text())
+    (tmp_path / "leaves_keys.py").write_text(
+        "import os\nos.environ['ALIBABA_CLOUD_ACCESS_KEY_ID'] = os.environ['accessKeyID'] = 'left'\n"
+    )
+    function = deploy(tmp_path, "index.identity", preload=["leaves_keys"])
+    nothing = [["", "", ""], [None] * 6]
+
+    assert nothing == function().json()
+    assert [OTHER_TRIPLE, OTHER_TRIPLE * 2] == function(credentials=OTHER).json()
+    assert nothing == function().json()
 
 
 def test_callable_credentials_are_asked_again_before_they_expire(deploy: Deploy) -> None:

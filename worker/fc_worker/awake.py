@@ -1,8 +1,8 @@
 """Not going to sleep between two events, where the next one is likely to come at once."""
 
-import select
 import time
 from collections.abc import Callable
+from select import POLLIN, poll  # theirs, whatever a handler makes of `select`
 from typing import Final
 
 AWAKE_NS: Final = 50_000  # less than being woken costs where staying awake pays at all
@@ -17,14 +17,14 @@ class Ear:
 
     def stay_awake(self) -> None:
         """Until there is something to read, but not for long; other threads may run meanwhile."""
-        poll, clock = self._poll or self._listen(), time.monotonic_ns
+        ask, clock = self._poll or self._listen(), time.monotonic_ns
         until_ns = clock() + AWAKE_NS
-        while not poll(0) and clock() < until_ns:
+        while not ask(0) and clock() < until_ns:
             continue
 
     def _listen(self) -> Callable[[int], object]:
         """Not before it is wanted: many a worker is gone after one call."""
-        poller = select.poll()
-        poller.register(self._fd, select.POLLIN)
+        poller = poll()
+        poller.register(self._fd, POLLIN)
         self._poll = poller.poll
         return self._poll

@@ -17,7 +17,7 @@ from typing import Final, Never
 
 import msgpack
 
-from fc_worker import capture, fork_hooks, messages as m, sandbox, serve
+from fc_worker import capture, fork_hooks, keys, messages as m, sandbox, serve
 from fc_worker.kernel import become_subreaper
 from fc_worker.lane import Window
 from fc_worker.load import prepare_sys_path
@@ -40,6 +40,8 @@ def prepare(config: m.WorkerConfig) -> Readied:
         oom = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
         os.write(oom, b"700")
         os.close(oom)
+    if config.preload or config.learned:
+        fork_hooks.restore()
     environment = environment_of(config)
     os.environ.clear()
     os.environ.update(environment)
@@ -81,10 +83,17 @@ def work(
     for name in preload if not refusal else ():
         with suppress(Exception, SystemExit):  # the handler's own import tells what is wrong
             importlib.import_module(name)
+    if preload:
+        take_back_keys(readied.config)
     _reseed()
     fork_hooks.restore()
     serve.watch_deadlines(stack_fd)
     serve.Worker(readied, request_fd, response_fd, window, refusal).run()
+
+
+def take_back_keys(config: m.WorkerConfig) -> None:
+    """Those that a preload has put into the environment are not the function's."""
+    keys.adopt(None, config.environment)
 
 
 def _reseed() -> None:

@@ -5,7 +5,9 @@ They take care of other threads' locks. A zygote forks only while it has no othe
 is nothing to do in its children but to write to half a megabyte of pages that they had shared. A
 worker has the hooks from its own begin on: what its handler forks, it forks from any thread.
 
-Only of these two: what a preload wants done at a fork is its own business, and is done.
+Not where anything is preloaded, or has been learned. A module of others may have hooks of its own
+that count on theirs, which came first, having been done: that a lock is free again, a thread
+forgotten.
 """
 
 import importlib
@@ -29,7 +31,7 @@ def hold_back() -> None:
 
 
 def restore() -> None:
-    """In a worker, once."""
+    """Where others come in: before a preload, or in a worker."""
     for hooks in _held_back:
         os.register_at_fork(**hooks)
     _held_back.clear()

@@ -23,7 +23,6 @@ class Readied:
         self.config = config
         self.loader = Loader(config.code)
         self.contexts = ContextFactory(config)
-        self.contexts.prepare()
         self.deeds = Deeds()
         self._roots = roots_of(config.code, config.layers)
 

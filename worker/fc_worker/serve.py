@@ -23,7 +23,7 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, Final, Never
 
-from fc_worker import capture, failures, messages as m, respond, tree, wire, wsgi
+from fc_worker import capture, failures, keys, messages as m, respond, tree, wire, wsgi
 from fc_worker.awake import Ear
 from fc_worker.context import Context
 from fc_worker.lane import PIECE_BYTES, Window
@@ -43,11 +43,6 @@ _INVOKE: Final = int(Kind.INVOKE)
 _INITIALIZE: Final = int(Kind.INITIALIZE)
 _RESULT: Final = int(Kind.RESULT)
 _count_threads: Final = _thread._count  # noqa: SLF001 (besides the main one; no lock is taken)
-_CREDENTIAL_NAMES: Final = (
-    ("ALIBABA_CLOUD_ACCESS_KEY_ID", "accessKeyID"),
-    ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "accessKeySecret"),
-    ("ALIBABA_CLOUD_SECURITY_TOKEN", "securityToken"),
-)
 
 
 class Worker:
@@ -309,16 +304,8 @@ class Worker:
         self._passage.close()
 
     def _adopt_credentials(self, credentials: list[str] | None) -> None:
-        """Into the environment; without any, what the function itself declares is there."""
         self._credentials = credentials
-        declared = self._config.environment
-        for index, names in enumerate(_CREDENTIAL_NAMES):
-            for name in names:
-                value = credentials[index] if credentials else declared.get(name)
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+        keys.adopt(credentials, self._config.environment)
         if self._handler is not None:
             self._baseline.keep_environment()
 

@@ -253,6 +253,7 @@ class Zygote:
             if self._thread_source is None and traces.outlasting_threads():
                 self._thread_source = name
         learned = self._learn()
+        birth.take_back_keys(config)
         if not self._thread_source:
             self._readied.look_ahead(self._private())
         signal.setitimer(signal.ITIMER_REAL, 0)
