@@ -57,7 +57,7 @@ _CAPABILITY_VERSION_3: Final = 0x2008_0522
 _LAST_CAPABILITY: Final = 63
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
-# Looked up once, in the zygote: the first use of a name costs each worker forty copied pages.
+# Looked up in the zygote, and not by each worker: ctypes makes much of the first use of a name.
 for _name in "capset mount pivot_root prctl sethostname syscall umount2 unshare".split():
     getattr(_libc, _name)
 
