@@ -97,12 +97,13 @@ class Halting(Faulty):
 
 
 @pytest.fixture
-def halting(caller: Caller, gate: Gate, handlers: Path) -> Callable[[str], Halting]:
-    """``halting(phase)``: it is there."""
+def halting(caller: Caller, gate: Gate, handlers: Path, log: Recorder) -> Callable[[str], Halting]:
+    """``halting(phase)``: it is there, and known to the supervisor."""
 
     def reached(phase: str) -> Halting:
         made = Halting(caller, gate, phase, handlers)
         made.reach()
+        log.wait_for("instance.started")  # of one that nobody has told of, another is started
         return made
 
     return reached

@@ -59,7 +59,7 @@ _LAST_CAPABILITY: Final = 63
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 # Looked up in the zygote, and not by each worker: ctypes makes much of the first use of a name.
 for _name in "capset mount pivot_root prctl sethostname syscall umount2 unshare".split():
-    getattr(_libc, _name)
+    getattr(_libc, _name, None)
 
 
 class _MountAttributes(ctypes.Structure):

@@ -1,5 +1,6 @@
 """How the store's database is opened: SQLite or PostgreSQL, its tables, and what may be wrong."""
 
+import fcntl
 import os
 import sqlite3
 import weakref
@@ -95,9 +96,10 @@ def _sqlite(url: URL) -> Engine:
     def _prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-        # Before the first table, or never: what is deleted can then be given back bit by bit.
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        connection.execute("PRAGMA journal_mode=WAL")
+        with _alone_in(path.parent):
+            # Before the first table, or never: what is deleted can then be given back bit by bit.
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")  # a commit is on the disk, not on its way
         connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
         connection.execute(f"PRAGMA journal_size_limit={MOST_LOG_BYTES}")
@@ -109,6 +111,20 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """
+    One connection at a time: SQLite does not wait for others when it changes a journal's mode, but
+    says at once that the database is locked.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _postgresql(url: URL) -> Engine:
