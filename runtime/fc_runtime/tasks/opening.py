@@ -5,7 +5,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,14 +117,19 @@ def _sqlite(url: URL) -> Engine:
 def _alone_in(folder: Path) -> Iterator[None]:
     """
     One connection at a time: SQLite does not wait for others when it changes a journal's mode, but
-    says at once that the database is locked.
+    says at once that the database is locked. Where the folder cannot be locked, that may happen.
     """
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = -1
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        with suppress(OSError):
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(fd)
+        if fd >= 0:
+            with suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_UN)  # a fork meanwhile has a copy of the descriptor
+            os.close(fd)
 
 
 def _postgresql(url: URL) -> Engine:
