@@ -24,6 +24,7 @@ from types import CoroutineType
 from typing import Any, Final, Never
 
 from fc_worker import capture, failures, keys, messages as m, respond, tree, wire, wsgi
+from fc_worker.affinity import Affinity
 from fc_worker.awake import Ear
 from fc_worker.context import Context
 from fc_worker.lane import PIECE_BYTES, Window
@@ -68,7 +69,7 @@ class Worker:
         self._passage = Passage(window, request_fd, self._write)
         self._original = True
         os.register_at_fork(after_in_child=self._forked)
-        self._cpus = os.sched_getaffinity(0)
+        self._affinity = Affinity()
         self._loader = readied.loader
         self._imports = readied.imports
         self._contexts = readied.contexts
@@ -95,6 +96,8 @@ class Worker:
                     self._initialize(frame)
                 else:
                     self._invoke_otherwise(frame)
+                if frame.flags & wire.KEEP_APART:
+                    self._affinity.narrow()
                 if frame.flags & wire.STAY_AWAKE:
                     self._ear.stay_awake()
         os._exit(0)
@@ -150,8 +153,8 @@ class Worker:
         One event. What nearly every call needs is written out here, in the order of the theory
         above; what few need is in the parts below.
         """
-        if frame.flags & wire.LIFT_AFFINITY:
-            os.sched_setaffinity(0, self._cpus)
+        if frame.flags & wire.LIFT_AFFINITY or self._affinity.narrowed:
+            self._affinity.widen(frame.flags)
         if self._unclean:
             self._decline(frame)
         headers = frame.headers

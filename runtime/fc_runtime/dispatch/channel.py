@@ -34,13 +34,16 @@ os.register_at_fork(
 class Channel:
     """Our ends of the two pipes of one instance, and its pidfd once there is one."""
 
-    __slots__ = ("_enlarged", "_poll", "_watched", "pid", "pidfd", "request_fd", "response_fd")
+    __slots__ = (
+        *("_enlarged", "_poll", "_watched", "apart", "pid", "pidfd", "request_fd", "response_fd"),
+    )
 
     def __init__(self, request_fd: int, response_fd: int) -> None:
         self.request_fd = request_fd
         self.response_fd = response_fd
         self.pid: int | None = None
         self.pidfd = -1
+        self.apart: set[int] | None = None  # what its process was told to keep to; see `crowd`
         self._enlarged = False
         self._watched = False
         self._poll = select.poll()

@@ -43,7 +43,7 @@ NOT_SOON: Final = SOON_NS  # and whatever is more
 MOST_PACE_NS: Final = 200_000  # of the time between two calls, what a way is held responsible for
 QUICK_US: Final = 20  # what the last call's handler took
 BRIEF_US: Final = 200  # idem: for less a loop lets the worker have its CPU
-_sched_getcpu: Final = ctypes.PyDLL(None).sched_getcpu  # keeps the GIL: 0.1 µs, never blocks
+sched_getcpu: Final = ctypes.PyDLL(None).sched_getcpu  # keeps the GIL: 0.1 µs, never blocks
 
 
 class Way(IntEnum):
@@ -110,7 +110,7 @@ def step_aside(pid: int) -> None:
     millisecond or two, and on the same CPU it would take them before the caller goes on.
     """
     with suppress(OSError):  # it has ended; or there is no other CPU
-        os.sched_setaffinity(pid, os.sched_getaffinity(0) - {_sched_getcpu()})
+        os.sched_setaffinity(pid, os.sched_getaffinity(0) - {sched_getcpu()})
 
 
 class Placer:
@@ -158,7 +158,7 @@ class Placer:
             return None
         if way is _WATCHED:
             return self._watch()
-        cpu = _sched_getcpu()
+        cpu = sched_getcpu()
         try:
             if self._in_flight[cpu]:
                 return None
@@ -175,7 +175,7 @@ class Placer:
         placement = self._staying
         if not self._apart:
             with suppress(OSError, IndexError):  # it is ending; or the host moved us
-                os.sched_setaffinity(pid, self._others[_sched_getcpu()])
+                os.sched_setaffinity(pid, self._others[sched_getcpu()])
                 self._apart = True
                 placement = Placement(pid, self._cpus, -1, awake=True)
         self._awake += 1

@@ -32,7 +32,7 @@ class ThreadWaiter:
     def begin(self, instance: Instance) -> None:
         if self.errand is not None:
             with suppress(Exception):  # it is his, not ours: he sees how far it has come
-                self.errand.begin(instance, flags=0)
+                self.errand.begin_for_another(instance)
 
     def wait_until_begun(self) -> bool:
         # Not for ever: he may have come through the gate in the moment in which he was interrupted.

@@ -91,6 +91,12 @@ class Errand:
         self._started_ns = time.monotonic_ns()
         self._sent = instance.channel.write_small(frame)
 
+    def begin_for_another(self, instance: Instance) -> None:
+        """The same, by whoever hands the instance to this one's caller."""
+        crowd = self._core.crowd
+        is_kept_apart = crowd.enabled and instance.took_us < QUICK_US
+        self.begin(instance, crowd.part(instance.channel) if is_kept_apart else 0)
+
     def finish(
         self, instance: Instance, placement: Placement | None, asked: bool
     ) -> Result | Serving:
@@ -160,6 +166,9 @@ class Errand:
         self, instance: Instance, placement: Placement | None, data: bytes | None
     ) -> Serving:
         pool = self._pool
+        if self._flags & wire.KEEP_APART:
+            self._core.crowd.let_go(instance.channel)
+            instance.took_us = QUICK_US  # or more, as it seems: not again at once
         headers = {m.REQUEST_ID: self._request_id, **pool.fixed_headers}
         serving = Serving(
             self._core,

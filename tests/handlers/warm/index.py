@@ -53,6 +53,15 @@ def leaves_a_thread(context):
     threading.Thread(target=time.sleep, args=(0.05,), daemon=True).start()
 
 
+def cpus(context):
+    return str(sorted(os.sched_getaffinity(0)))
+
+
+def cpus_of_a_child(context):
+    program = "import os; print(sorted(os.sched_getaffinity(0)), end='')"
+    return subprocess.check_output([sys.executable, "-c", program])
+
+
 def moves_away(context):
     os.chdir("/")
     os.environ["LEFT"] = "behind"

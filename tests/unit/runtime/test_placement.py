@@ -43,7 +43,7 @@ class Kernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     kernel = Kernel()
-    monkeypatch.setattr(placement, "_sched_getcpu", lambda: kernel.cpu)
+    monkeypatch.setattr(placement, "sched_getcpu", lambda: kernel.cpu)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: ALL)
     monkeypatch.setattr(os, "sched_setaffinity", kernel.set)
     return kernel
