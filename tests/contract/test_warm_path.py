@@ -14,11 +14,8 @@ from pathlib import Path
 import pytest
 from fc_runtime import AsyncRuntime, ResponseError, Result, Runtime, lean, runtime as face
 from fc_runtime.aio import lean_of
-from fc_runtime.dispatch.channel import Channel
-from fc_runtime.dispatch.crowd import Crowd
 from fc_runtime.dispatch.placement import BRIEF_US, BRISK_NS, Placement, Placer
 from fc_runtime.pool import warm
-from fc_worker import wire
 from support.stage import until
 
 CASES = (
@@ -256,43 +253,6 @@ def test_awaited_calls_that_follow_each_other_are_made_awake(
             assert (0, 0) == (placer._awake, sum(placer._in_flight))
 
     asyncio.run(calls())
-    assert cpus == os.sched_getaffinity(0)
-
-
-@pytest.mark.parametrize("placement", [True, False])
-def test_workers_are_kept_apart_from_callers_who_queue(
-    handlers: Path, monkeypatch: pytest.MonkeyPatch, placement: bool
-) -> None:
-    """
-    While they wait only: handlers, and what they start, see all CPUs in every call. With a call in
-    between that takes long, one that dies, and one that nobody queued for.
-    """
-    cpus = os.sched_getaffinity(0)
-    flags: set[int] = set()
-    part = Crowd.part
-
-    def spy(self: Crowd, channel: Channel) -> int:
-        flags.add(said := part(self, channel))
-        return said
-
-    monkeypatch.setattr(Crowd, "part", spy)
-    with Runtime(placement=placement) as runtime, ThreadPoolExecutor(8) as threads:
-        runtime.register("warm", code=handlers / "warm", timeout=10.0, max_instances=2)
-        calls = [b"cpus", b"cpus", b"cpus", b"as_text"] * 500
-        calls[700:700] = [b"cpus_of_a_child", b"slow", b"dies", b"leaves_a_thread"] * 3
-        results = list(threads.map(lambda case: runtime.invoke("warm", case, check=False), calls))
-        alone = runtime.invoke("warm", b"cpus")
-
-    seen = {case: set() for case in set(calls)}
-    for case, result in zip(calls, results, strict=True):
-        seen[case].add(result.text if result.ok else type(result.outcome).__name__)
-    as_seen = str(sorted(cpus))
-    assert {as_seen} == seen[b"cpus"] == seen[b"cpus_of_a_child"] == {alone.text}
-    assert {"Crashed"} == seen[b"dies"]
-    if placement and len(cpus) > 1:
-        assert {wire.KEEP_APART, wire.KEEP_APART | wire.LIFT_AFFINITY} <= flags
-    else:
-        assert flags <= {0}
     assert cpus == os.sched_getaffinity(0)
 
 

@@ -40,6 +40,7 @@ from fc_worker.wire import Frame, Kind
 QUICK_NS: Final = 100_000
 MiB: Final = 1024 * 1024
 GROWTH_EVERY: Final = 8  # quick answers; slow ones are looked at anyway
+_LENT: Final = wire.LIFT_AFFINITY | wire.KEEP_APART
 _INVOKE: Final = int(Kind.INVOKE)
 _INITIALIZE: Final = int(Kind.INITIALIZE)
 _RESULT: Final = int(Kind.RESULT)
@@ -141,6 +142,7 @@ class Worker:
             answer[m.INIT_LOG] = _written()
             self._baseline = Baseline(self._config.code, self._config.memory_mb * MiB)
             self._deeds.forget()
+            self._affinity.adopt()
             gc.freeze()
         user_us, system_us, answer[m.PEAK_RSS] = _used(resource.RUSAGE_SELF)
         self._told_us, self._system_us = user_us + system_us, system_us
@@ -153,7 +155,7 @@ class Worker:
         One event. What nearly every call needs is written out here, in the order of the theory
         above; what few need is in the parts below.
         """
-        if frame.flags & wire.LIFT_AFFINITY or self._affinity.narrowed:
+        if frame.flags & _LENT or self._affinity.narrowed:
             self._affinity.widen(frame.flags)
         if self._unclean:
             self._decline(frame)

@@ -13,6 +13,7 @@ from fc_worker import messages as m
 from fc_worker.wire import WireError
 
 from fc_runtime.dispatch.channel import Channel
+from fc_runtime.dispatch.crowd import let_go
 from fc_runtime.dispatch.exchange import Exchange
 from fc_runtime.dispatch.placement import Placement
 from fc_runtime.dispatch.watch import PERIOD_MS, Ending, Guarded, Watch
@@ -141,9 +142,12 @@ class Call:
 
     def look(self) -> Ending | None:
         """Nothing came for a while: why to end it, or None."""
-        if self._placement is not None:
-            if self.channel.unread():  # else the worker has widened its mask, or is about to
-                self._placement.let_go()
+        channel = self.channel
+        if self._placement is not None or (channel.apart is not None and self.watch is None):
+            if channel.unread():  # else the worker has widened its mask, or is about to
+                if self._placement is not None:
+                    self._placement.let_go()
+                let_go(channel)
             self._placement = None
         now = time.monotonic_ns()
         if self._ahead and now >= self.deadline_ns - self._ahead[0][0]:

@@ -13,7 +13,10 @@ import termios
 import threading
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from fc_runtime.dispatch.placement import Apart
 
 PIPE_BYTES: Final = 1024 * 1024  # Linux lets anyone go up to here
 SMALL_BYTES: Final = 60 * 1024  # fits the 64 KiB that a pipe has anyway
@@ -43,7 +46,7 @@ class Channel:
         self.response_fd = response_fd
         self.pid: int | None = None
         self.pidfd = -1
-        self.apart: set[int] | None = None  # what its process was told to keep to; see `crowd`
+        self.apart: Apart | None = None  # where its process was told to wait; see `crowd`
         self._enlarged = False
         self._watched = False
         self._poll = select.poll()

@@ -9,50 +9,58 @@ affinity narrowed, and its frame says so: `wire.KEEP_APART`. From then on the wo
 itself once it has answered, and widens it before the next handler runs, in time that no caller
 waits for. The handler, and what it starts, always sees all CPUs.
 
-It does not always pay: with one instance the worker is what everybody waits for, and on a busy host
-the other CPUs may have less to give. So now and then a few hundred calls are made each way, and it
-is left to the scheduler until the next trial where that was clearly quicker. Clearly, as workers
-that were kept apart stay so for a while by themselves: the two look alike where it pays most.
+It does not always pay. With one instance the worker is what everybody waits for, so there it is not
+done; and where functions that take longer run too, or on a busy host, the other CPUs may have less
+to give. So now and then two and a half thousand calls are made the other way, and it is left to the
+scheduler until the next trial where that was clearly quicker. Clearly, as workers that were kept
+apart stay so for a while by themselves: the two look alike where it pays most.
 """
 
 import os
+import statistics
 import time
+from collections import deque
 from contextlib import suppress
 from typing import Final
 
 from fc_worker import wire
 
 from fc_runtime.dispatch.channel import Channel
-from fc_runtime.dispatch.placement import sched_getcpu
+from fc_runtime.dispatch.placement import Apart, Placer, sched_getcpu
 
 STEP: Final = 256  # calls: as long as nothing changes
 SEEN_EVERY: Final = 4  # calls
-TRIES: Final = 3  # each way, in turn; a pause of the callers spoils one of them
-_TRIAL: Final = TRIES * 4  # steps, of which every other one is for settling
+TRIAL: Final = 10  # steps
+SETTLE: Final = 4  # of which so many do not count: the scheduler takes its time
 FIRST_TRIAL: Final = 8  # steps before it
-PERIOD: Final = 256  # steps from trial to trial
-CLEARLY: Final = 1.15
+SHORTEST: Final = 64  # steps from trial to trial
+LONGEST: Final = 512  # twice as many each time that it was found to pay still
+CLEARLY: Final = 1.25
 
 
 class Crowd:
     """
-    The policy, one for each runtime. Callers ask it from their threads without a lock: what they
-    may lose to each other is a count.
+    The policy, one for each pool. Callers ask it from their threads without a lock: what they may
+    lose to each other is a count.
+
+    Args:
+        placer: how single calls are placed, if they are.
+        most: instances at a time.
     """
 
-    def __init__(self, *, enabled: bool) -> None:
-        cpus = os.sched_getaffinity(0)
-        self._cpus = cpus
-        self._without = {cpu: cpus - {cpu} for cpu in cpus}
+    def __init__(self, placer: Placer, most: int) -> None:
+        self.enabled = placer.enabled and most > 1
+        self._elsewhere = placer.elsewhere
         self._seen: dict[int, int] = {}
         self._calls = 0
-        self._step = PERIOD - FIRST_TRIAL
         self._began_ns = 0
-        self._took: tuple[list[int], list[int]] = ([], [])  # left to the scheduler, and apart
-        self._home = min(cpus)
+        self._period = SHORTEST
+        self._step = SHORTEST - FIRST_TRIAL
+        self._tried: list[int] = []  # ns that steps took
+        self._stood: deque[int] = deque(maxlen=TRIAL - SETTLE)
         self.pays = True
-        self._apart: set[int] | None = self._without[self._home]
-        self.enabled = enabled and len(cpus) > 1
+        self._home = min(self._elsewhere)
+        self._apart: Apart | None = self._elsewhere[self._home]
 
     def part(self, channel: Channel) -> int:
         """
@@ -65,47 +73,57 @@ class Crowd:
             self._seen[cpu] = self._seen.get(cpu, 0) + 1
             if self._calls >= STEP:
                 self._end_step()
-        apart = self._apart
+        apart, had = self._apart, channel.apart
         if apart is None:
             return 0
-        if channel.apart is apart:
+        if had is apart:
             return wire.KEEP_APART
         pid = channel.pid
         if pid is None:  # its zygote has not told yet
             return 0
+        if had is not None and had.is_kept:
+            # It may be about to go back there, later than it would be lent another: not this time.
+            channel.apart = had.left
+            return 0
         try:
-            os.sched_setaffinity(pid, apart)
+            os.sched_setaffinity(pid, apart.cpus)
         except OSError:  # it is ending; or the host was moved to another cpuset
             return 0
         channel.apart = apart
         return wire.KEEP_APART | wire.LIFT_AFFINITY
 
-    def let_go(self, channel: Channel) -> None:
-        """Widen the mask from outside: the worker may not have got to it."""
-        channel.apart = None
-        if channel.pid is not None:
-            with suppress(OSError):
-                os.sched_setaffinity(channel.pid, self._cpus)
-
     def _end_step(self) -> None:
+        self._calls = 0
         now = time.monotonic_ns()
         took_ns, self._began_ns = now - self._began_ns, now
-        self._calls = 0
-        if self._step < _TRIAL and self._step % 2:
-            self._took[_is_apart(self._step)].append(took_ns)
-        self._step = (self._step + 1) % PERIOD
-        if self._step == 0:
-            for took in self._took:
-                took.clear()
-        elif self._step == _TRIAL:
-            free_ns, apart_ns = map(min, self._took)
-            self.pays = apart_ns < free_ns * CLEARLY
+        if self._step >= TRIAL:
+            self._stood.append(took_ns)
+        elif self._step >= SETTLE:
+            self._tried.append(took_ns)
+        self._step += 1
+        if self._step == TRIAL:
+            self._decide()
+        elif self._step >= self._period:
+            self._step = 0
         seen, self._seen = self._seen, {}
         self._home = max(seen, key=seen.__getitem__, default=self._home)
-        wanted = self.pays if self._step >= _TRIAL else _is_apart(self._step)
-        self._apart = self._without.get(self._home) if wanted else None
+        wanted = self.pays != (self._step < TRIAL)
+        self._apart = self._elsewhere.get(self._home) if wanted else None
+
+    def _decide(self) -> None:
+        """Between what was just tried and what had stood right before."""
+        stood_ns, tried_ns = statistics.median(self._stood), statistics.median(self._tried)
+        self._tried.clear()
+        apart_ns, free_ns = (stood_ns, tried_ns) if self.pays else (tried_ns, stood_ns)
+        pays = apart_ns < free_ns * CLEARLY
+        self._period = min(2 * self._period, LONGEST) if pays and self.pays else SHORTEST
+        self.pays = pays
 
 
-def _is_apart(step: int) -> bool:
-    """Of the steps of a trial: two this way, two that way."""
-    return step // 2 % 2 == 1
+def let_go(channel: Channel) -> None:
+    """Widen its mask from outside: the worker may not have got to it."""
+    apart = channel.apart
+    if apart is not None and channel.pid is not None:
+        channel.apart = apart.left
+        with suppress(OSError):  # it has ended
+            os.sched_setaffinity(channel.pid, apart.every)

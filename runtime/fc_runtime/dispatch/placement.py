@@ -87,6 +87,24 @@ class Placement:
                 os.sched_setaffinity(self._pid, self._cpus)
 
 
+class Apart:
+    """
+    Some of *every* CPU, for a worker to wait on (see `crowd`); ``left`` stands for one that has
+    been told to wait somewhere, and is not any more.
+    """
+
+    __slots__ = ("cpus", "every", "left")
+
+    def __init__(self, cpus: set[int], every: set[int]) -> None:
+        self.cpus = cpus
+        self.every = every
+        self.left: Apart = self if cpus == every else Apart(every, every)
+
+    @property
+    def is_kept(self) -> bool:
+        return self.left is not self
+
+
 def way_of(placement: Placement | None) -> Way:
     """In which a call was made that was given this."""
     if placement is None:
@@ -119,7 +137,7 @@ class Placer:
     def __init__(self, *, enabled: bool) -> None:
         self._cpus = os.sched_getaffinity(0)
         self._single = [{cpu} for cpu in range(max(self._cpus) + 1)]
-        self._others = [self._cpus - {cpu} for cpu in range(max(self._cpus) + 1)]
+        self.elsewhere = {cpu: Apart(self._cpus - {cpu}, self._cpus) for cpu in self._cpus}
         self._apart = False  # are caller and worker on two CPUs, since they were awake?
         self._in_flight = [0] * (max(self._cpus) + 1)
         self._turn = PERIOD - 1 - AT_FIRST
@@ -174,8 +192,8 @@ class Placer:
             return None
         placement = self._staying
         if not self._apart:
-            with suppress(OSError, IndexError):  # it is ending; or the host moved us
-                os.sched_setaffinity(pid, self._others[sched_getcpu()])
+            with suppress(OSError, KeyError):  # it is ending; or the host moved us
+                os.sched_setaffinity(pid, self.elsewhere[sched_getcpu()].cpus)
                 self._apart = True
                 placement = Placement(pid, self._cpus, -1, awake=True)
         self._awake += 1

@@ -20,7 +20,6 @@ from fc_worker import messages as m
 from fc_runtime import code_package
 from fc_runtime.checks import positive_seconds
 from fc_runtime.credentials import Credentials, Renewing
-from fc_runtime.dispatch.crowd import Crowd
 from fc_runtime.dispatch.exchange import Ids
 from fc_runtime.dispatch.placement import Placer
 from fc_runtime.errors import (
@@ -69,7 +68,6 @@ class Core:
         self.max_event_bytes = max_event_bytes
         self.max_response_bytes = max_response_bytes
         self.placer = Placer(enabled=placement)
-        self.crowd = Crowd(enabled=placement)
         self.closed = False
         self.supervisor = Supervisor(log)
         self.hooks = Hooks(self)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fc_runtime.function import Function
+from fc_runtime.isolation.tiers import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,15 @@ class ScalingPolicy:
         expired = sum(since + self.idle_ns <= now_ns for since in idle_since_ns)
         spare = len(idle_since_ns) - self.wanted_idle(serving, warm=warm)
         return max(0, min(expired, spare))
+
+
+def limits_of(function: Function) -> Limits:
+    """What the tree of each of its instances may have."""
+    return Limits(
+        memory_bytes=function.memory_mb * 1024 * 1024,
+        processes=function.max_processes,
+        cpu=function.cpu,
+    )
 
 
 def longest_call_s(function: Function) -> float:

@@ -22,16 +22,16 @@ from fc_worker.messages import WorkerConfig
 
 from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.call import ROOMY_NS
+from fc_runtime.dispatch.crowd import Crowd
 from fc_runtime.errors import OverloadedError
 from fc_runtime.function import Function
-from fc_runtime.isolation.tiers import Limits
 from fc_runtime.outcome import Result
 from fc_runtime.pool import nursery, undertaker
 from fc_runtime.pool.grants import Counts, Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.keeper import ZygoteKeeper
 from fc_runtime.pool.lifecycle import LEASE, RELEASE, State, Trigger
-from fc_runtime.pool.policy import RecyclePolicy, longest_call_s
+from fc_runtime.pool.policy import RecyclePolicy, limits_of, longest_call_s
 from fc_runtime.pool.request import fixed_headers
 from fc_runtime.pool.roster import Roster
 
@@ -46,10 +46,8 @@ class Pool:
         self.function = function
         self.name = function.key
         self.core = core
-        self.memory_bytes = function.memory_mb * 1024 * 1024
-        self.limits = Limits(
-            memory_bytes=self.memory_bytes, processes=function.max_processes, cpu=function.cpu
-        )
+        self.limits = limits_of(function)
+        self.memory_bytes = self.limits.memory_bytes
         self.timeout_ns = int(function.timeout * 1e9)
         # For the warm path: the headers of a call that has nothing of its own but its id.
         self.freezes = function.pre_freeze is not None
@@ -62,6 +60,7 @@ class Pool:
         self.counts = Counts()
         self.roster = Roster(function)
         self.keeper = ZygoteKeeper(function, config, self.roster, core)
+        self.crowd = Crowd(core.placer, function.max_instances)
         self._wears_out = function.max_invocations is not None
         self._recycle = RecyclePolicy(function.max_invocations)
 

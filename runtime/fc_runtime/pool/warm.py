@@ -18,6 +18,7 @@ from fc_worker import messages as m, wire
 from fc_worker.lane import PIECE_BYTES
 from fc_worker.wire import ASIDE_BYTES, PLAIN_ASIDE, PREFIX, PREFIX_BYTES, VERSION, Kind
 
+from fc_runtime.dispatch.crowd import let_go
 from fc_runtime.dispatch.placement import NOT_SOON, QUICK_US, Placement, pace_ns
 from fc_runtime.dispatch.watch import FIRST_MS
 from fc_runtime.outcome import RETURNED, Result, Usage
@@ -93,9 +94,15 @@ class Errand:
 
     def begin_for_another(self, instance: Instance) -> None:
         """The same, by whoever hands the instance to this one's caller."""
-        crowd = self._core.crowd
-        is_kept_apart = crowd.enabled and instance.took_us < QUICK_US
-        self.begin(instance, crowd.part(instance.channel) if is_kept_apart else 0)
+        crowd, channel = self._pool.crowd, instance.channel
+        if not crowd.enabled or instance.took_us >= QUICK_US:
+            self.begin(instance, 0)
+            return
+        try:
+            self.begin(instance, crowd.part(channel))
+        except BaseException:  # Ctrl-C: what was lent for this frame, the next one knows nothing of
+            let_go(channel)
+            raise
 
     def finish(
         self, instance: Instance, placement: Placement | None, asked: bool
@@ -167,7 +174,6 @@ class Errand:
     ) -> Serving:
         pool = self._pool
         if self._flags & wire.KEEP_APART:
-            self._core.crowd.let_go(instance.channel)
             instance.took_us = QUICK_US  # or more, as it seems: not again at once
         headers = {m.REQUEST_ID: self._request_id, **pool.fixed_headers}
         serving = Serving(

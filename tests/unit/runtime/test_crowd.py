@@ -7,12 +7,22 @@ from pathlib import Path
 import pytest
 from fc_runtime.dispatch import crowd as module
 from fc_runtime.dispatch.channel import Channel
-from fc_runtime.dispatch.crowd import CLEARLY, FIRST_TRIAL, PERIOD, SEEN_EVERY, STEP, TRIES, Crowd
+from fc_runtime.dispatch.crowd import (
+    CLEARLY,
+    FIRST_TRIAL,
+    LONGEST,
+    SEEN_EVERY,
+    SETTLE,
+    SHORTEST,
+    STEP,
+    TRIAL,
+    Crowd,
+    let_go,
+)
+from fc_runtime.dispatch.placement import Placer
 from fc_worker.wire import KEEP_APART, LIFT_AFFINITY
 
 ALL = {0, 1, 2}
-TRIAL = TRIES * 4
-FREE_NS, APART_NS = 40_000, 20_000  # for a call
 
 
 class Machine:
@@ -24,7 +34,7 @@ class Machine:
         self.moved: list[tuple[int, set[int]]] = []
         self.refuses: type[OSError] | None = None
         self.now_ns = 0
-        self.took_ns: Callable[[bool], int] = lambda apart: APART_NS if apart else FREE_NS
+        self.took_ns: Callable[[bool], int] = lambda _apart: 20_000
 
     def move(self, pid: int, cpus: set[int]) -> None:
         if self.refuses is not None:
@@ -64,16 +74,23 @@ def channel(tmp_path: Path) -> Iterator[Channel]:
     channel.close()
 
 
-def at_a_trial(machine: Machine, channel: Channel) -> Crowd:
-    """One whose next step is the first of its first trial."""
-    crowd = Crowd(enabled=True)
+def made() -> Crowd:
+    return Crowd(Placer(enabled=True), 2)
+
+
+def at_a_trial(
+    machine: Machine, channel: Channel, free_ns: int = 40_000, apart_ns: int = 20_000
+) -> Crowd:
+    """One whose next step is the first of its first trial, where a call takes so long."""
+    machine.took_ns = lambda apart: apart_ns if apart else free_ns
+    crowd = made()
     machine.calls(crowd, channel, STEP * FIRST_TRIAL - 1)
     return crowd
 
 
 def test_a_worker_is_narrowed_once(machine: Machine, channel: Channel) -> None:
     """From then on it does so by itself, and its caller has no system call more to make."""
-    crowd = Crowd(enabled=True)
+    crowd = made()
 
     assert [KEEP_APART | LIFT_AFFINITY, KEEP_APART, KEEP_APART] == machine.calls(crowd, channel, 3)
     assert [(4711, {1, 2})] == machine.moved
@@ -81,7 +98,7 @@ def test_a_worker_is_narrowed_once(machine: Machine, channel: Channel) -> None:
 
 def test_the_cpu_that_callers_are_seen_on_is_theirs(machine: Machine, channel: Channel) -> None:
     """After a step in which they were mostly on another one, workers are narrowed anew."""
-    crowd = Crowd(enabled=True)
+    crowd = made()
     machine.cpu = 2
     machine.calls(crowd, channel, STEP * 2)
     machine.cpu = 0
@@ -94,9 +111,22 @@ def test_the_cpu_that_callers_are_seen_on_is_theirs(machine: Machine, channel: C
     assert [(4711, {1, 2}), (4711, {0, 1}), (4711, {1, 2})] == machine.moved
 
 
+def test_one_call_between_two_homes(machine: Machine, channel: Channel) -> None:
+    """
+    The worker may be about to narrow itself to where it was, later than it would be lent another:
+    so first it is told to keep to nothing.
+    """
+    crowd = made()
+    machine.cpu = 2
+    flags = machine.calls(crowd, channel, STEP + 2)
+
+    lent = KEEP_APART | LIFT_AFFINITY
+    assert ([lent, KEEP_APART], [KEEP_APART, 0, lent, KEEP_APART]) == (flags[:2], flags[-4:])
+
+
 def test_a_cpu_that_was_not_ours_at_the_start(machine: Machine, channel: Channel) -> None:
     """The host was moved to another cpuset: then it is left to the scheduler."""
-    crowd = Crowd(enabled=True)
+    crowd = made()
     machine.cpu = 7
     machine.calls(crowd, channel, STEP)
 
@@ -108,7 +138,7 @@ def test_a_worker_that_cannot_be_moved(
     machine: Machine, channel: Channel, refusal: type[OSError]
 ) -> None:
     """It is ending, for one: its frame says nothing, and it is tried again next time."""
-    crowd = Crowd(enabled=True)
+    crowd = made()
     machine.refuses = refusal
     assert 0 == crowd.part(channel)
 
@@ -119,46 +149,51 @@ def test_a_worker_that_cannot_be_moved(
 def test_a_worker_without_a_name(machine: Machine, channel: Channel) -> None:
     """Its zygote has not told of it yet."""
     channel.pid = None
-    crowd = Crowd(enabled=True)
+    crowd = made()
 
     assert 0 == crowd.part(channel)
-    crowd.let_go(channel)
+    let_go(channel)
     assert [] == machine.moved
 
 
 def test_let_go_from_outside(machine: Machine, channel: Channel) -> None:
     """All CPUs at once; and the next such event has to narrow it again."""
-    crowd = Crowd(enabled=True)
+    crowd = made()
     machine.calls(crowd, channel, 2)
-    crowd.let_go(channel)
+    let_go(channel)
     assert (4711, ALL) == machine.moved[-1]
 
     assert KEEP_APART | LIFT_AFFINITY == crowd.part(channel)
     machine.refuses = ProcessLookupError
-    crowd.let_go(channel)  # it has ended
+    let_go(channel)  # it has ended
 
 
 def test_a_trial(machine: Machine, channel: Channel) -> None:
-    """Two steps each way, in turn; what was quicker stands, and is tried again a period later."""
+    """
+    Now and then it is done the other way. What is quicker stands, for twice as long each time that
+    it is found to pay still, up to a limit.
+    """
     crowd = at_a_trial(machine, channel)
-    one_way, another = [False, False], [True, True]
 
-    assert (one_way + another) * TRIES == machine.steps(crowd, channel, TRIAL)
-    assert {True} == set(machine.steps(crowd, channel, PERIOD - TRIAL))
-    assert (one_way + another) * TRIES == machine.steps(crowd, channel, TRIAL)
+    for period in (SHORTEST * 2, SHORTEST * 4, LONGEST, LONGEST):
+        assert [False] * TRIAL == machine.steps(crowd, channel, TRIAL)
+        assert {True} == set(machine.steps(crowd, channel, period - TRIAL))
 
 
 def test_left_to_the_scheduler_where_that_is_quicker(machine: Machine, channel: Channel) -> None:
-    """Until the next trial, which may end otherwise."""
-    crowd = at_a_trial(machine, channel)
-    machine.took_ns = lambda apart: 40_000 if apart else 20_000
+    """Until a trial ends otherwise; there is one soon each time."""
+    crowd = at_a_trial(machine, channel, free_ns=20_000, apart_ns=40_000)
     machine.steps(crowd, channel, TRIAL)
-    assert {False} == set(machine.steps(crowd, channel, PERIOD - TRIAL))
-    assert not crowd.pays
+    for _ in range(3):
+        assert {False} == set(machine.steps(crowd, channel, SHORTEST - TRIAL))
+        assert not crowd.pays
+        assert [True] * TRIAL == machine.steps(crowd, channel, TRIAL)
 
+    machine.steps(crowd, channel, SHORTEST - TRIAL)
     machine.took_ns = lambda apart: 20_000 if apart else 40_000
     machine.steps(crowd, channel, TRIAL)
-    assert {True} == set(machine.steps(crowd, channel, PERIOD - TRIAL))
+    assert {True} == set(machine.steps(crowd, channel, SHORTEST - TRIAL))
+    assert [False] * TRIAL == machine.steps(crowd, channel, TRIAL)
 
 
 @pytest.mark.parametrize(("apart", "pays"), [(0.98, True), (1.02, False)])
@@ -166,29 +201,30 @@ def test_if_it_is_clearly_quicker(
     machine: Machine, channel: Channel, apart: float, pays: bool
 ) -> None:
     """Workers that were kept apart stay so for a while, so a small difference says little."""
-    crowd = at_a_trial(machine, channel)
-    machine.took_ns = lambda kept: int(20_000 * CLEARLY * apart) if kept else 20_000
+    crowd = at_a_trial(machine, channel, 20_000, int(20_000 * CLEARLY * apart))
     machine.steps(crowd, channel, TRIAL)
     crowd.part(channel)
 
     assert pays == crowd.pays
 
 
-@pytest.mark.parametrize("before", [1, 3])
+@pytest.mark.parametrize("before", [1, SETTLE + 2, TRIAL - 1])
 def test_a_pause_in_a_trial(machine: Machine, channel: Channel, before: int) -> None:
     """Nobody called for a second: it counts for neither way."""
-    crowd = at_a_trial(machine, channel)
+    crowd = at_a_trial(machine, channel, free_ns=20_000, apart_ns=40_000)
     machine.steps(crowd, channel, before)
     machine.now_ns += 1_000_000_000
     machine.steps(crowd, channel, TRIAL - before)
     crowd.part(channel)
 
-    assert crowd.pays
+    assert not crowd.pays
 
 
-@pytest.mark.parametrize(("cpus", "wanted"), [(ALL, False), ({3}, True)])
-def test_switched_off(machine: Machine, cpus: set[int], wanted: bool) -> None:
-    """By the caller; or as there is one CPU only."""
+@pytest.mark.parametrize(
+    ("cpus", "wanted", "most"), [(ALL, False, 2), ({3}, True, 2), (ALL, True, 1)]
+)
+def test_switched_off(machine: Machine, cpus: set[int], wanted: bool, most: int) -> None:
+    """By the caller; as there is one CPU only; or one instance, which everybody waits for."""
     machine.cpus = cpus
 
-    assert not Crowd(enabled=wanted).enabled
+    assert not Crowd(Placer(enabled=wanted), most).enabled
