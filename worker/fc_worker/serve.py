@@ -41,6 +41,7 @@ QUICK_NS: Final = 100_000
 MiB: Final = 1024 * 1024
 GROWTH_EVERY: Final = 8  # quick answers; slow ones are looked at anyway
 _LENT: Final = wire.LIFT_AFFINITY | wire.KEEP_APART
+_AFTERWARDS: Final = wire.STAY_AWAKE | wire.KEEP_APART
 _INVOKE: Final = int(Kind.INVOKE)
 _INITIALIZE: Final = int(Kind.INITIALIZE)
 _RESULT: Final = int(Kind.RESULT)
@@ -97,11 +98,15 @@ class Worker:
                     self._initialize(frame)
                 else:
                     self._invoke_otherwise(frame)
-                if frame.flags & wire.KEEP_APART:
-                    self._affinity.narrow()
-                if frame.flags & wire.STAY_AWAKE:
-                    self._ear.stay_awake()
+                if frame.flags & _AFTERWARDS:
+                    self._wait_as_told(frame.flags)
         os._exit(0)
+
+    def _wait_as_told(self, flags: int) -> None:
+        if flags & wire.KEEP_APART:
+            self._affinity.narrow()
+        if flags & wire.STAY_AWAKE:
+            self._ear.stay_awake()
 
     # -- the two requests ----------------------------------------------------------------------
 
