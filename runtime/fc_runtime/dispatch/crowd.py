@@ -101,7 +101,7 @@ class Crowd:
         elif self._step >= SETTLE:
             self._tried.append(took_ns)
         self._step += 1
-        if self._step == TRIAL:
+        if self._step == TRIAL and self._tried:  # another caller may have been here just now
             self._decide()
         elif self._step >= self._period:
             self._step = 0
