@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fc_worker import messages as m
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 STACK_WITHIN_MS: Final = 50  # for faulthandler to write the first byte, on a busy machine
 STACK_QUIET_MS: Final = 20  # nothing more for so long: that was all, if nothing else tells
+STARVED_MS: Final = 300  # at most, of somebody who has had no CPU to write with
 STACK_BYTES: Final = 64 * 1024
 ASK_NS: Final = 1_000_000  # before the deadline
 HEAR_NS: Final = 250_000
@@ -37,12 +39,13 @@ class LastMoments:
     done by then, for the caller waits for the rest.
     """
 
-    __slots__ = ("_asked", "_dump", "_instance", "_seen_to", "_stack")
+    __slots__ = ("_asked", "_dump", "_instance", "_ran_ns", "_seen_to", "_stack")
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._asked = self._seen_to = False
         self._dump = b""
+        self._ran_ns = -1  # on a CPU, in all its life
         self._stack: str | None = None  # once it is known to be all
 
     def ahead(self) -> tuple[tuple[int, Callable[[], None]], ...]:
@@ -57,6 +60,7 @@ class LastMoments:
         with suppress(BlockingIOError):  # of a call that was asked, and answered all the same
             while os.read(instance.stack_fd, STACK_BYTES):
                 pass
+        self._ran_ns = _ran_ns(instance.channel.pid)
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(instance.channel.pidfd, m.STACK_SIGNAL)
         self._asked = True
@@ -90,29 +94,36 @@ class LastMoments:
     def stack(self) -> str:
         """Where it hangs; it is waited for a little longer if it has not said all of it."""
         if self._stack is None:
-            if self._instance.channel.pid is not None:
-                self._wait()
+            pid = self._instance.channel.pid
+            if pid is not None:
+                self._wait(pid)
             self._stack = self._readable()
         return self._stack
 
     def _readable(self) -> str:
         return readable_stack(self._dump.decode("utf-8", "backslashreplace"))
 
-    def _wait(self) -> None:
+    def _wait(self, pid: int) -> None:
         self._hear_more()
         if not self._dump:
             with suppress(ProcessLookupError):  # it may have been stopped
                 signal.pidfd_send_signal(self._instance.channel.pidfd, signal.SIGCONT)
         poller = select.poll()
         poller.register(self._instance.stack_fd, select.POLLIN)
-        wait_ms = STACK_QUIET_MS if self._dump else STACK_WITHIN_MS
-        while (
-            len(self._dump) < STACK_BYTES
-            and not _WHOLE_STACK.search(self._dump)
-            and poller.poll(wait_ms)
-            and self._hear_more()
-        ):
-            wait_ms = STACK_QUIET_MS
+        until_ns = time.monotonic_ns() + STARVED_MS * 1_000_000
+        while len(self._dump) < STACK_BYTES and not _WHOLE_STACK.search(self._dump):
+            if self._dump:
+                self._ran_ns = _ran_ns(pid)
+            if poller.poll(STACK_QUIET_MS if self._dump else STACK_WITHIN_MS):
+                if not self._hear_more():
+                    return
+            elif not self._is_starved(pid) or time.monotonic_ns() > until_ns:
+                return
+
+    def _is_starved(self, pid: int) -> bool:
+        """Would it run, and has it not run at all since it was looked at last?"""
+        before_ns, self._ran_ns = self._ran_ns, _ran_ns(pid)
+        return self._ran_ns == before_ns >= 0 and _is_runnable(pid)
 
     def _hear_more(self) -> bool:
         """False if there is no more, now or for ever."""
@@ -122,6 +133,21 @@ class LastMoments:
             return False
         self._dump += piece
         return bool(piece)
+
+
+def _ran_ns(pid: int) -> int:
+    """What its main thread has had of the CPUs, in ns; -1 if nobody says."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_bytes().split()[0])
+    except (OSError, ValueError, IndexError):  # it has ended; or a kernel that does not count
+        return -1
+
+
+def _is_runnable(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"R"
+    except OSError:
+        return False
 
 
 # The main thread comes last, and its oldest frame is the one-line program it was booted by.
