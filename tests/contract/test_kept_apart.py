@@ -74,21 +74,6 @@ def test_handlers_see_all_cpus(handlers: Path, told: set[int], placement: bool) 
 
 
 @with_two_cpus
-def test_a_function_that_chooses_its_cpus(tmp_path: Path) -> None:
-    """In its module: it has them in every call, however it is woken."""
-    cpu = max(CPUS)
-    (tmp_path / "index.py").write_text(
-        f"import os\nos.sched_setaffinity(0, {{{cpu}}})\n"
-        "def handler(event, context):\n    return str(sorted(os.sched_getaffinity(0)))\n"
-    )
-    with Runtime() as runtime:
-        runtime.register("warm", code=tmp_path, timeout=10.0, max_instances=2)
-        alone = {runtime.invoke("warm", b"").text for _ in range(200)}
-
-        assert {str([cpu])} == alone | set(crowd(runtime, [b""] * 2000))
-
-
-@with_two_cpus
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
 def test_an_interrupt_between_what_is_lent_and_the_frame(
     handlers: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
