@@ -60,8 +60,9 @@ class Runtime:
         max_queue: callers that may wait for one function before `OverloadedError`.
         max_event_bytes: bytes of one event; FC's own limit is 32 MiB (spec 12).
         max_response_bytes: bytes of one encoded result.
-        placement: wake a worker on its caller's CPU, or keep it awake between calls that follow
-            each other at once, where that is measured to pay (docs/adr/0007).
+        placement: wake a worker on its caller's CPU, keep it awake between calls that follow each
+            other at once, or off the CPU of threads that queue for it, where that is measured to
+            pay (docs/adr/0007).
         region: for ``context.region`` and ``FC_REGION``.
         account_id: for ``context.account_id`` and ``FC_ACCOUNT_ID``.
         log: a structlog logger for what the supervisor does; None says nothing.

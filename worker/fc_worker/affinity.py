@@ -1,6 +1,7 @@
 """
-Which CPUs this process may use: while a handler runs all that it was born with; while it waits for
-an event at times fewer, as its caller would have it (`LIFT_AFFINITY`, `KEEP_APART` of `wire`).
+Which CPUs this process may use: while a handler runs all that it was born with, or those that the
+function's module or initializer chose; while it waits for an event at times fewer, as its caller
+would have it (`LIFT_AFFINITY`, `KEEP_APART` of `wire`).
 """
 
 from contextlib import suppress
@@ -18,7 +19,7 @@ class Affinity:
         self.adopt()
 
     def adopt(self) -> None:
-        """What is allowed now is all: so the function's own code has wanted it."""
+        """From now on what is allowed at this moment is all there is."""
         self._all = sched_getaffinity(0)
 
     def widen(self, flags: int) -> None:

@@ -38,7 +38,8 @@ _MOST_MICROSECONDS: Final = 0x3FFF
 # In an INVOKE:
 LIFT_AFFINITY: Final = 1  # the caller borrowed the worker's CPU mask; put it back first
 STAY_AWAKE: Final = 2  # the next event is likely to come at once: look for it a moment, then sleep
-KEEP_APART: Final = 8  # once it is answered, take the mask again that the caller has lent last
+# Once it is answered take the mask again that was lent last; with `LIFT_AFFINITY`: that of now.
+KEEP_APART: Final = 8
 # In every frame with headers:
 ASIDE: Final = 4  # the body does not follow, it stands in the instance's window
 

@@ -6,8 +6,8 @@ that is woken there takes it from them, and the scheduler often leaves it so: ha
 made that could be, for seconds on end. So workers whose handlers are quick are kept off the CPU
 that the callers are seen on most. The first event of a caller from the queue finds its worker's
 affinity narrowed, and its frame says so: `wire.KEEP_APART`. From then on the worker narrows it by
-itself once it has answered, and widens it before the next handler runs, in time that no caller
-waits for. The handler, and what it starts, always sees all CPUs.
+itself once it has answered, and widens it before the next handler runs, in its own time and not the
+callers'. The handler, and what it starts, always sees all CPUs.
 
 It does not always pay. With one instance the worker is what everybody waits for, so there it is not
 done; and where functions that take longer run too, or on a busy host, the other CPUs may have less
