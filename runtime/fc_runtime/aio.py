@@ -139,8 +139,9 @@ class AsyncRuntime:
             and http is None
         ):
             lean = lean_of(self)
-            if lean.takes(name, len(event)):
-                result = await lean.fly(name, event, core.new_request_id())
+            pool = lean.takes(name, len(event))
+            if pool is not None:
+                result = await lean.fly(pool, event, core.new_request_id())
                 return result.raise_for_outcome() if check else result
         request = await self._request(
             name,

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from threading import get_ident
-from typing import Final, cast
+from typing import Final
 
 from fc_worker.wire import PREFIX_BYTES
 
@@ -32,6 +32,7 @@ from fc_runtime.outcome import Result
 from fc_runtime.pool.core import Core
 from fc_runtime.pool.grants import Grant
 from fc_runtime.pool.instance import Instance
+from fc_runtime.pool.pool import Pool
 from fc_runtime.pool.warm import SMALL_BYTES, idle_ns
 
 BEAT_S: Final = 0.010
@@ -73,13 +74,14 @@ class Lean:
         Args:
             request_id: visible ASCII; as many different lengths of them as there are kinds.
         """
-        if self.takes(name, len(event)):
-            return await self.fly(name, event, request_id)
+        pool = self.takes(name, len(event))
+        if pool is not None:
+            return await self.fly(pool, event, request_id)
         return await self._invoke(name, event, request_id=request_id, check=False)
 
-    async def fly(self, name: str, event: bytes, request_id: str) -> Result:
-        """As `invoke`, for an event that `takes` is right about."""
-        flight = self.start(name, event, request_id, _nobody)
+    async def fly(self, pool: Pool, event: bytes, request_id: str) -> Result:
+        """As `invoke`, for an event that *pool* `takes`."""
+        flight = self.start(pool, event, request_id, _nobody)
         if flight.over:
             self._at_once += 1
             if self._at_once == AT_ONCE_IN_A_ROW:  # else others would never have their turn
@@ -104,32 +106,33 @@ class Lean:
             self.abandon(flight)
             raise
 
-    def takes(self, name: str, size: int) -> bool:
-        """Is an event of *size* bytes for it one for `start`? Raises FunctionNotFoundError."""
+    def takes(self, name: str, size: int) -> Pool | None:
+        """Whose an event of *size* bytes is, if it is one for `start`. FunctionNotFoundError."""
         core = self._core
         pool = core.pool(name)
-        return (
+        fits = (
             size <= SMALL_BYTES
             and size <= core.max_event_bytes
             and pool.plain
             and pool.timeout_ns >= PLAIN_TIMEOUT_NS
         )
+        return pool if fits else None
 
     def start(
-        self, name: str, event: bytes, request_id: str, done: Callable[[Flight], object]
+        self, pool: Pool, event: bytes, request_id: str, done: Callable[[Flight], object]
     ) -> Flight:
         """
-        Begin a call that `takes` is right about.
+        Begin a call that *pool* `takes`.
 
         Args:
             done: called once, on the loop, when it has landed; perhaps before this returns.
         Raises: what `Pool.lease` raises.
         """
-        flight = Flight(self, self._core.pool(name), event, request_id, done)
-        leased = flight.pool.lease(lambda: flight)
+        flight = Flight(self, pool, event, request_id, done)
+        leased = pool.lease(lambda: flight)
         self.in_flight += 1
-        if leased is not flight:
-            flight.grant = cast("Grant", leased)
+        if not isinstance(leased, Flight):
+            flight.grant = leased
             self._take(flight)
         return flight
 
@@ -258,7 +261,8 @@ class Lean:
                 before_ns = flight.started_ns - instance.idle_since_ns
                 paced_ns = pace_ns(took_ns - microseconds * 1000, before_ns)
                 core.placer.learn(flight.placement, paced_ns)
-            self._give_back(flight)
+            if flight.placement is not None:
+                self._give_back(flight)
             flight.returned(instance, data[PREFIX_BYTES:], took_ns, microseconds)
             self._releasing = True
             try:

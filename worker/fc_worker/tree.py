@@ -27,12 +27,21 @@ def children(pid: int) -> list[int]:
         return _children_by_scan(pid)
     with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with (
-                suppress(FileNotFoundError, ProcessLookupError),
-                open(f"/proc/{pid}/task/{thread}/children", "rb") as file,
-            ):
-                found += map(int, file.read().split())
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found += map(int, read_file(f"/proc/{pid}/task/{thread}/children").split())
     return found
+
+
+def read_file(path: str) -> bytes:
+    """A third of the system calls of `open`: a zygote reads one at each end of an instance."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+    finally:
+        os.close(fd)
+    return b"".join(parts)
 
 
 def _children_by_scan(pid: int) -> list[int]:

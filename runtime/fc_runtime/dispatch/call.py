@@ -98,8 +98,8 @@ class Call:
 
     @property
     def roomy(self) -> bool:
-        """Is the deadline so far off that the first wait need not ask?"""
-        return self._timeout_ns > ROOMY_NS
+        """May it be over in a moment, and is the deadline so far off that nobody need ask?"""
+        return self._timeout_ns > ROOMY_NS and not self.exchange.cold_now
 
     def wait_ms(self) -> float:
         """How long to wait before the next look."""

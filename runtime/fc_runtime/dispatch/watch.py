@@ -2,8 +2,8 @@
 The waiting caller is the watchdog (D7): what it looks at, and how often.
 
 The first wait is a millisecond long and looks at nothing: most warm calls end in it. From then
-on the deadline, the tree's memory and the size of the log are looked at every 20 ms, more often
-when memory is getting short.
+on, and of a start from its beginning, the deadline, the tree's memory and the size of the log are
+looked at every 20 ms, more often when memory is getting short.
 """
 
 import ctypes

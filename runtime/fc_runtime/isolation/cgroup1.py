@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from fc_worker import tree
+
 from fc_runtime.isolation import cgroups, portable
 from fc_runtime.isolation.cgroups import CgroupCell, write
 from fc_runtime.isolation.manners import AT_A_TIME
@@ -30,8 +32,8 @@ class Cell(CgroupCell):
     usage = "memory.usage_in_bytes"
     events = "memory.oom_control"
 
-    def __init__(self, folders: Sequence[Path], limits: Limits, pids: Path) -> None:
-        super().__init__(folders, limits, str(pids / "pids.max"), b"0")
+    def __init__(self, folders: Sequence[str], limits: Limits, pids: str) -> None:
+        super().__init__(folders, limits, f"{pids}/pids.max", b"0")
         self._list = f"{pids}/cgroup.procs"
         self._held: dict[int, int] = {}  # pidfds of members
 
@@ -134,22 +136,22 @@ class Cgroup1:
                     self._spare.append(self._make(f"spare-{next(_spares)}", self._asked))
 
     def _make(self, name: str, limits: Limits) -> Cell:
-        wanted = {key: base / name for key, base in self._bases.items()}
+        wanted = {key: f"{base}/{name}" for key, base in self._bases.items()}
         if limits.cpu is None:
             wanted.pop("cpu", None)
         folders = list(dict.fromkeys(wanted.values()))
         cell = Cell(folders, limits, wanted["pids"])
         try:
             for folder in folders:
-                folder.mkdir()
-            memory = wanted["memory"]
-            write(memory / "memory.limit_in_bytes", str(limits.memory_bytes))
+                os.mkdir(folder)
+            memory, cpu = wanted["memory"], wanted.get("cpu")
+            write(f"{memory}/memory.limit_in_bytes", str(limits.memory_bytes))
             with suppress(FileNotFoundError):  # not without swap accounting
-                write(memory / "memory.memsw.limit_in_bytes", str(limits.memory_bytes))
-            write(wanted["pids"] / "pids.max", str(limits.processes))
+                write(f"{memory}/memory.memsw.limit_in_bytes", str(limits.memory_bytes))
+            write(f"{wanted['pids']}/pids.max", str(limits.processes))
             if limits.cpu is not None:
-                write(wanted["cpu"] / "cpu.cfs_period_us", str(CPU_PERIOD_US))
-                write(wanted["cpu"] / "cpu.cfs_quota_us", str(int(limits.cpu * CPU_PERIOD_US)))
+                write(f"{cpu}/cpu.cfs_period_us", str(CPU_PERIOD_US))
+                write(f"{cpu}/cpu.cfs_quota_us", str(int(limits.cpu * CPU_PERIOD_US)))
         except OSError:
             cell.close()
             raise
@@ -164,11 +166,4 @@ class Cgroup1:
 
 def _listed(members: str) -> set[int]:
     """Opened anew each time: who reads on may be told for a second what he was told before."""
-    fd = os.open(members, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        parts = []
-        while part := os.read(fd, 65536):
-            parts.append(part)
-    finally:
-        os.close(fd)
-    return set(map(int, b"".join(parts).split()))
+    return set(map(int, tree.read_file(members).split()))

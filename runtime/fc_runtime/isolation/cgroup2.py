@@ -87,18 +87,18 @@ class Cgroup2:
         return tier
 
     def cell(self, number: int, limits: Limits) -> Cell:
-        folder = self._base / str(number)
-        folder.mkdir()
+        folder = f"{self._base}/{number}"
+        os.mkdir(folder)
         cell = Cell([folder], limits, f"{folder}/cgroup.kill", b"1")
         try:
-            write(folder / "memory.max", str(limits.memory_bytes))
-            if (folder / "memory.swap.max").exists():  # not without swap accounting
-                write(folder / "memory.swap.max", "0")
+            write(f"{folder}/memory.max", str(limits.memory_bytes))
+            if os.path.exists(f"{folder}/memory.swap.max"):  # not without swap accounting
+                write(f"{folder}/memory.swap.max", "0")
             # One for all: a handler does not go on without the child that it waits for.
-            write(folder / "memory.oom.group", "1")
-            write(folder / "pids.max", str(limits.processes))
+            write(f"{folder}/memory.oom.group", "1")
+            write(f"{folder}/pids.max", str(limits.processes))
             if limits.cpu is not None:
-                write(folder / "cpu.max", f"{int(limits.cpu * CPU_PERIOD_US)} {CPU_PERIOD_US}")
+                write(f"{folder}/cpu.max", f"{int(limits.cpu * CPU_PERIOD_US)} {CPU_PERIOD_US}")
         except OSError:
             cell.close()
             raise

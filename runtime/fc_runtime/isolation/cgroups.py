@@ -109,7 +109,7 @@ def remove_tree(base: Path) -> None:
         base.rmdir()
 
 
-def write(path: str | Path, text: str) -> None:
+def write(path: str, text: str) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, text.encode())
@@ -160,9 +160,9 @@ class CgroupCell:
     usage: str
     events: str
 
-    def __init__(self, folders: Sequence[Path], limits: Limits, killer: str, word: bytes) -> None:
+    def __init__(self, folders: Sequence[str], limits: Limits, killer: str, word: bytes) -> None:
         """*killer*: the file in which *word* is the beginning of the end."""
-        self.folders: Sequence[str] = tuple(map(str, folders))
+        self.folders: Sequence[str] = tuple(folders)
         self._killer = killer
         self._word = word
         self.limits = limits

@@ -15,7 +15,7 @@ The state is in `roster`. Who comes up is in `nursery`, who goes in `undertaker`
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from fc_worker import messages as m, wire
 from fc_worker.messages import WorkerConfig
@@ -38,6 +38,7 @@ from fc_runtime.pool.roster import Roster
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
 
+W = TypeVar("W", bound=Waiter)
 REQUEST_ID_BYTES: Final = 32  # of those made up by `Core.new_request_id`
 
 
@@ -71,7 +72,7 @@ class Pool:
 
     # -- an instance, and back -----------------------------------------------------------------
 
-    def lease(self, make_waiter: Callable[[], Waiter]) -> Grant | Waiter:
+    def lease(self, make_waiter: Callable[[], W]) -> Grant | W:
         """
         An instance, or leave, at once; or a waiter that will be given one.
 

@@ -11,13 +11,13 @@ not parsed a second time (`Head`).
 
 import asyncio
 from time import monotonic
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from fc_runtime.service.gateway.express import Express, Headers, Passage
+from fc_runtime.service.gateway.express import Asked, Express, Headers, Passage, asked_by
 from fc_runtime.service.gateway.invoke import BEGUN, Begun
 from fc_runtime.service.guarded import GuardedProtocol, Limits
 
@@ -32,8 +32,7 @@ class Head(NamedTuple):
 
     sent: bytes
     request_bytes: int
-    url: bytes
-    headers: Headers
+    asked: Asked
 
 
 class Application(Protocol):
@@ -84,26 +83,24 @@ class ExpressProtocol(GuardedProtocol):
         self._since = monotonic()
         self._held = []
         body = data[len(last.sent) :]
-        taken = self._taken(express, last.url, last.headers, body, keep_alive=True)
+        taken = self._taken(express, last.asked, body, keep_alive=True)
         self._held = None
         return taken
 
-    def _taken(
-        self, express: Express, url: bytes, headers: Headers, body: bytes, *, keep_alive: bool
-    ) -> bool:
+    def _taken(self, express: Express, asked: Asked, body: bytes, *, keep_alive: bool) -> bool:
         before = self.cycle
-        passage = express.begin(self, url, headers, body, keep_alive=keep_alive)
+        passage = express.begin(self, asked, body, keep_alive=keep_alive)
         if passage is None:
             return False
         if self.cycle is before:  # else it is answered by ASGI already
-            self.cycle = cast("RequestResponseCycle", passage)
+            self.cycle = passage  # type: ignore[assignment]  # all of a cycle that is asked for
         return True
 
-    def _learn(self, piece: bytes, body: bytes) -> None:
+    def _learn(self, piece: bytes, body: bytes, asked: Asked) -> None:
         """If the request that has come is all of *piece*, its head can be known again."""
         head_bytes = len(piece) - len(body)
         if head_bytes <= KEPT_HEAD_BYTES and piece.find(HEAD_END) == head_bytes - len(HEAD_END):
-            self._last = Head(piece[:head_bytes], len(piece), self.url, self.headers)
+            self._last = Head(piece[:head_bytes], len(piece), asked)
 
     def on_message_begin(self) -> None:
         """As uvicorn's; the scope is made when it is known to be wanted (`_let_go`)."""
@@ -157,11 +154,14 @@ class ExpressProtocol(GuardedProtocol):
         express = self.application.express
         body = held[0] if len(held) == 1 else b"".join(held)
         keep_alive = self.parser.should_keep_alive()
-        if express is not None and self._taken(
-            express, self.url, self.headers, body, keep_alive=keep_alive
+        asked = None if express is None else asked_by(self.url, self.headers)
+        if (
+            express is not None
+            and asked is not None
+            and self._taken(express, asked, body, keep_alive=keep_alive)
         ):
             if self._piece is not None and keep_alive:
-                self._learn(self._piece, body)
+                self._learn(self._piece, body, asked)
         else:
             self._let_go()
             super().on_message_complete()
@@ -214,7 +214,7 @@ class ExpressProtocol(GuardedProtocol):
             self.server_state.total_requests += 1
 
     def pass_on(self, passage: Passage, begun: Begun) -> None:
-        url = httptools.parse_url(passage.url)
+        url = httptools.parse_url(passage.asked.url)
         path = self.root_path + unquote(url.path.decode("ascii"))
         scope: Any = {
             "type": "http",
@@ -224,7 +224,7 @@ class ExpressProtocol(GuardedProtocol):
             "client": self.client,
             "scheme": self.scheme,
             "root_path": self.root_path,
-            "headers": passage.headers,
+            "headers": passage.asked.headers,
             "state": self.app_state.copy(),
             "method": "POST",
             "path": path,

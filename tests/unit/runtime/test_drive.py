@@ -454,6 +454,13 @@ def test_roomy(stage: Stage, timeout_ns: int, roomy: bool) -> None:
     assert roomy is stage.call(timeout_ns=timeout_ns).roomy
 
 
+def test_a_start_is_not_looked_at_in_its_first_millisecond(stage: Stage) -> None:
+    """It takes longer than that anyway, and a look at a tree takes two files."""
+    call = stage.call(cold=True)
+    assert not call.roomy
+    assert call.wait_ms() == PERIOD_MS
+
+
 def test_cancelling_leaves_nothing_in_the_loop(stage: Stage) -> None:
     """A cancelled task takes its readers, writers and timers with it; the pipes stay the call's."""
     peer = stage.peer

@@ -10,7 +10,7 @@ tests/service/gateway asks both.
 
 import time
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import unquote
 
 from fc_runtime.errors import FunctionNotFoundError, OverloadedError, RuntimeClosedError
@@ -41,6 +41,16 @@ class Link(Protocol):
     def common_headers(self) -> Headers: ...
 
 
+class Asked(NamedTuple):
+    """The head of a request, and what it asks for: the same whenever it is sent again."""
+
+    url: bytes
+    headers: Headers
+    path: paths.Asked
+    with_log: bool
+    fc2: bool  # which of the two shapes its request id has
+
+
 class Passage:
     """
     One request on the express way. To the connection it is what uvicorn calls a cycle; so it is
@@ -48,8 +58,8 @@ class Passage:
     """
 
     __slots__ = (
-        *("_express", "deployment", "disconnected", "flight", "headers", "keep_alive", "link"),
-        *("request_id", "response_complete", "since", "url", "with_log", "body"),
+        *("_express", "asked", "body", "deployment", "disconnected", "flight", "link"),
+        *("keep_alive", "request_id", "response_complete", "since"),
     )
     more_body: Final = False
 
@@ -57,16 +67,14 @@ class Passage:
         self,
         express: "Express",
         link: Link,
-        url: bytes,
-        headers: Headers,
+        asked: Asked,
         body: bytes,
         *,
         keep_alive: bool,
     ) -> None:
         self._express = express
         self.link = link
-        self.url = url
-        self.headers = headers
+        self.asked = asked
         self.body = body
         self.keep_alive = keep_alive
         self.disconnected = False
@@ -76,7 +84,6 @@ class Passage:
 
     deployment: Deployment
     request_id: str
-    with_log: bool
 
     @property
     def message_event(self) -> "Passage":
@@ -102,32 +109,28 @@ class Express:
         self._common: Headers = []
         self._common_lines = b""
 
-    def begin(
-        self, link: Link, url: bytes, headers: Headers, body: bytes, *, keep_alive: bool
-    ) -> Passage | None:
+    def begin(self, link: Link, asked: Asked, body: bytes, *, keep_alive: bool) -> Passage | None:
         """None if nothing has been done. Else the passage, which may have ended."""
-        asked = route(url)
         invoke = self._invoke
-        if asked is None or invoke.draining:
+        if invoke.draining:
             return None
-        deployment = self._deployer.known(*asked)
+        deployment = self._deployer.known(*asked.path)
         if deployment is None or deployment.load_error is not None:
             return None
         try:
-            if not self._lean.takes(deployment.key, len(body)):
-                return None
-            with_log = wants_log(headers)
-        except (ApiError, FunctionNotFoundError, RuntimeClosedError):
+            pool = self._lean.takes(deployment.key, len(body))
+        except (FunctionNotFoundError, RuntimeClosedError):
             return None
-        passage = Passage(self, link, url, headers, body, keep_alive=keep_alive)
+        if pool is None:
+            return None
+        passage = Passage(self, link, asked, body, keep_alive=keep_alive)
         passage.deployment = deployment
-        passage.with_log = with_log
-        request_id = passage.request_id = invoke.new_request_id(fc2=not url.startswith(b"/2023"))
+        request_id = passage.request_id = invoke.new_request_id(fc2=asked.fc2)
         if not self._presence.take(passage, len(body)):
             return None
         try:
-            invoke.check(url, headers, body)
-            flight = self._lean.start(deployment.key, body, request_id, passage.landed)
+            invoke.check(asked.url, asked.headers, body)
+            flight = self._lean.start(pool, body, request_id, passage.landed)
             if not flight.over:
                 passage.flight = flight
         except OverloadedError as error:
@@ -137,6 +140,7 @@ class Express:
         return passage
 
     def landed(self, passage: Passage, flight: Flight) -> None:
+        passage.flight = None  # which knows whom to tell: else only the collector would end the two
         result = flight.result
         if result is None:
             begun = Begun(passage.request_id, passage.deployment, flight)
@@ -166,11 +170,24 @@ class Express:
         common = link.common_headers
         if common is not self._common:  # the server makes them anew once a second
             self._common, self._common_lines = common, replies.lines(common)
-        head = replies.head_of(deployment, result, self._common_lines, with_log=passage.with_log)
+        head = replies.head_of(
+            deployment, result, self._common_lines, with_log=passage.asked.with_log
+        )
         link.reply(passage, head, result.payload)
         elapsed_ms = (time.monotonic() - passage.since) * 1000
         self._invoke.told(deployment, result, elapsed_ms)
         self._invoke.count(None if passage.disconnected else 200)
+
+
+def asked_by(url: bytes, headers: Headers) -> Asked | None:
+    """None for whatever else than a plain invocation, and for one that is not right."""
+    path = route(url)
+    if path is None:
+        return None
+    try:
+        return Asked(url, headers, path, wants_log(headers), not url.startswith(b"/2023"))
+    except ApiError:
+        return None
 
 
 @lru_cache(KEPT)

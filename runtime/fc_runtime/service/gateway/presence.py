@@ -43,7 +43,9 @@ class Presence:
 
     def enter(self, visit: "Visit") -> None:
         self._unheard.add(visit)
-        self.note(visit)
+        self._waiting.add(visit)
+        if self._beat is None:
+            self._begin()
 
     def leave(self, visit: "Visit") -> None:
         self._waiting.discard(visit)
@@ -57,14 +59,10 @@ class Presence:
         if size > self.room.left:
             return False
         self.room.left -= size
-        self.note(request)
-        return True
-
-    def note(self, request: object) -> None:
         self._waiting.add(request)
         if self._beat is None:
-            self._empty.clear()
-            self._beat = self.loop.call_later(BEAT_S, self._on_beat)
+            self._begin()
+        return True
 
     def forget(self, request: object, size: int) -> None:
         """What `take` was told; a second time does nothing."""
@@ -75,6 +73,10 @@ class Presence:
     async def until_empty(self) -> None:
         """Within a beat of the last one's leaving."""
         await self._empty.wait()
+
+    def _begin(self) -> None:
+        self._empty.clear()
+        self._beat = self.loop.call_later(BEAT_S, self._on_beat)
 
     def _on_beat(self) -> None:
         self._beat = None
