@@ -74,8 +74,7 @@ class Lean:
         Args:
             request_id: visible ASCII; as many different lengths of them as there are kinds.
         """
-        pool = self.takes(name, len(event))
-        if pool is not None:
+        if (pool := self.takes(name, len(event))) is not None:
             return await self.fly(pool, event, request_id)
         return await self._invoke(name, event, request_id=request_id, check=False)
 
@@ -110,13 +109,9 @@ class Lean:
         """Whose an event of *size* bytes is, if it is one for `start`. FunctionNotFoundError."""
         core = self._core
         pool = core.pool(name)
-        fits = (
-            size <= SMALL_BYTES
-            and size <= core.max_event_bytes
-            and pool.plain
-            and pool.timeout_ns >= PLAIN_TIMEOUT_NS
-        )
-        return pool if fits else None
+        small = size <= SMALL_BYTES and size <= core.max_event_bytes
+        plain = pool.plain and pool.timeout_ns >= PLAIN_TIMEOUT_NS
+        return pool if small and plain else None
 
     def start(
         self, pool: Pool, event: bytes, request_id: str, done: Callable[[Flight], object]

@@ -127,6 +127,12 @@ def test_no_two_instances_draw_the_same_numbers(
     ("text", "reason"),
     [
         ("import threading; threading.Thread(target=time.sleep, args=[600]).start()", "a thread"),
+        (
+            "import os, threading\n"
+            "def start(): threading.Thread(target=time.sleep, args=[600], daemon=True).start()\n"
+            "os.register_at_fork(after_in_child=start)",
+            "a thread",
+        ),
         ("import os; KEPT = os.open('/dev/null', os.O_RDONLY)", "a descriptor"),
         ("import mmap; KEPT = mmap.mmap(-1, 4096)", "memory that is shared"),
         ("import subprocess; KEPT = subprocess.Popen(['sleep', '600'])", "a process"),

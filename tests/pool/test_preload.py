@@ -36,17 +36,18 @@ def test_a_preloaded_module_is_imported_by_the_zygote(
     assert {str(zygote["pid"])} == {runtime.invoke("p").text for _ in range(3)}
 
 
+@pytest.mark.parametrize("module", ["starts_a_thread", "starts_one_when_forked"])
 def test_a_preload_that_starts_a_thread_means_exec_and_is_named(
-    runtime: Runtime, handlers: Path, log: Recorder
+    runtime: Runtime, handlers: Path, log: Recorder, module: str
 ) -> None:
     """
-    A process with threads must not fork. Instances are exec'd instead, work as usual, and the log
-    says which import it was.
+    A process with threads must not fork, nor may one be there before an instance is behind its
+    walls. Instances are exec'd instead, work as usual, and the log says which import it was.
     """
     runtime.register(
         "p",
         code=handlers / "noisy_thread",
-        preload=["harmless", "starts_a_thread", "json"],
+        preload=["harmless", module, "json"],
         max_invocations=1,
     )
     pids = {runtime.invoke("p").text.split()[0] for _ in range(3)}
@@ -54,7 +55,7 @@ def test_a_preload_that_starts_a_thread_means_exec_and_is_named(
     (zygote,) = log.of("zygote.started")
 
     assert 3 == len(pids)
-    assert "starts_a_thread" == limited["threads_started_by"]
+    assert module == limited["threads_started_by"]
     assert zygote["pid"] == limited["pid"] == parent_of_instance(runtime, "p")
 
 

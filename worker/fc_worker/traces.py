@@ -15,18 +15,24 @@ _FORKS: Final = 10
 
 def outlasting_threads() -> bool:
     """
-    Has this process a thread that it would still have after a fork?
+    Has this process a thread that it would still have after a fork, or that its fork would have?
 
     Libraries that know of forks (OpenBLAS, and numpy with it) end theirs before one and start them
-    anew when they are wanted. That is found out by forking.
+    anew when they are wanted. Others start one in whatever is forked, as the fork returns: it would
+    be outside of whatever walls its process then goes behind. That is found out by forking.
     """
     for _ in range(_FORKS):  # it may be over, and the kernel not have quite let go of it
+        try:
+            pid = os.fork()
+        except OSError:  # no room for one: no instance will be forked either
+            break
+        if pid == 0:
+            os._exit(_count_threads() != 1)
+        _, status = os.waitpid(pid, 0)
+        if status:
+            return True
         if _count_threads() == 1:
             return False
-        pid = os.fork()
-        if pid == 0:
-            os._exit(0)
-        os.waitpid(pid, 0)
     return _count_threads() > 1
 
 

@@ -1,5 +1,6 @@
 """A client that sends the same head again: not parsed twice, and to be told apart by nothing."""
 
+import gc
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -7,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from fc_runtime.flight import Flight
 from fc_runtime.service.express import ExpressProtocol
 
 from .conftest import Daemon, daemon_in
@@ -196,3 +198,24 @@ def test_two_hosts(tmp_path: Path, handlers: Path) -> None:
 
             assert (400, b"") == talk.ask(head(3, b"Host: b"), b"abc")
             assert talk.ends()
+
+
+def test_what_has_been_answered_is_not_left_to_the_collector(
+    daemon: Daemon, connect: Connect
+) -> None:
+    """A daemon under load would be stopped for it, again and again."""
+    daemon.create("slow")
+    event = b'{"do": "sleep", "seconds": 0.002}'  # so that the loop has to wait for each
+    talks = [connect() for _ in range(6)]  # more than instances: some wait in the queue
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(6):
+            for talk in talks:
+                talk.send(head(len(event), name=b"slow"), event)
+            assert {200} == {talk.reply()[0] for talk in talks}
+        flights = [one for one in gc.get_objects() if isinstance(one, Flight)]
+    finally:
+        gc.enable()
+
+    assert len(flights) <= len(talks)  # those whose replies have only just been read
