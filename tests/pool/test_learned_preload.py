@@ -128,9 +128,11 @@ def test_no_two_instances_draw_the_same_numbers(
     [
         ("import threading; threading.Thread(target=time.sleep, args=[600]).start()", "a thread"),
         (
-            "import os, threading\n"
-            "def start(): threading.Thread(target=time.sleep, args=[600], daemon=True).start()\n"
-            "os.register_at_fork(after_in_child=start)",
+            (
+                "import os, threading\n"
+                "def start(): threading.Thread(target=time.sleep, args=[600], daemon=True).start()\n"
+                "os.register_at_fork(after_in_child=start)"
+            ),
             "a thread",
         ),
         ("import os; KEPT = os.open('/dev/null', os.O_RDONLY)", "a descriptor"),

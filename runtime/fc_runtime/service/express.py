@@ -120,9 +120,11 @@ class ExpressProtocol(GuardedProtocol):
                 self._hosts += 1
             elif name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
-            self.headers.append((name, value))
+            self.headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
+        if self.offers_another_protocol():
+            return
         cycle = self.cycle
         if (
             (ENDING in self.url)
@@ -132,7 +134,6 @@ class ExpressProtocol(GuardedProtocol):
             and not (self._refused or self.expect_100_continue or self.flow.write_paused)
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
-            and not self.parser.should_upgrade()
             and getattr(self.application, "express", None) is not None
         ):
             self._in_head = False

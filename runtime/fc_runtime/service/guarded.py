@@ -19,13 +19,21 @@ request costs no timer. What a request may hold beyond its head is the gateway's
 
 Trailers are read and dropped: uvicorn would add them to the headers, which have been counted, and
 whose signature has been checked, by then.
+
+Nobody here changes to another protocol, so a request that offers it is served as it is (RFC 9110,
+7.8). httptools ends such a one at its head and leaves its body to the other protocol: its head is
+parsed once more, without the offer.
 """
 
 import resource
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 DESCRIPTORS: Final = 65_536
@@ -34,6 +42,7 @@ BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n" + _CLOSE
 BAD: Final = b"HTTP/1.1 400 Bad Request\r\n" + _CLOSE
 TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + _CLOSE
 TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\n" + _CLOSE
+OFFERS: Final = (b"upgrade", b"http2-settings")  # headers of another protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +68,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0  # of a head, or of what is no body, that took more than one piece
         self._in_body = False
         self._had_body = False  # in this piece
+        self._is_offered = False  # another protocol, by the head that has just ended
+        self._data = b""
         self._since = monotonic()  # when what is waited for began, or last moved on
         self._unsent = 0
 
@@ -75,7 +86,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self._in_head:
             self._since = monotonic()
         self._had_body = False
+        self._data = data
         super().data_received(data)
+        self._data = b""
         if self._in_body and self._had_body:
             self._head_bytes = 0
         elif (self._in_head or self._in_body) and self._head_bytes > self.limits.head_bytes:
@@ -89,9 +102,32 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:
-            super().on_header(name, value)
+            super().on_header(name, value.rstrip(b" \t"))
+
+    def offers_another_protocol(self) -> bool:
+        """At the end of a head: will it be parsed once more?"""
+        offers = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        self._is_offered = offers
+        return offers
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """uvicorn has been told that the rest is another protocol's."""
+        parser, told = self.parser, sys.exception()
+        if not self._is_offered or not isinstance(told, httptools.HttpParserUpgrade):
+            return
+        self._is_offered = False
+        version = parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % header for header in _without_offer(self.headers)]
+        self.parser = httptools.HttpRequestParser(self)
+        with suppress(AttributeError):  # an older httptools; as uvicorn has it
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        rest = self._data[told.args[0] :]
+        super().data_received(b"\r\n".join([*lines, b"", rest]))
 
     def on_headers_complete(self) -> None:
+        if self.offers_another_protocol():
+            return
         self._in_head = False
         self._in_body = True
         self._head_bytes = 0
@@ -110,6 +146,8 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._is_offered:
+            return
         self._in_body = False
         if not self._refused:
             super().on_message_complete()
@@ -149,7 +187,20 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refused = True
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(answer)
+        else:
+            self.cycle.disconnected = True  # nothing can be written from now on
+            self.cycle.message_event.set()
         self.transport.close()
+
+
+def _without_offer(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Of a request that would change to another protocol, what stands if it does not."""
+    for name, value in headers:
+        if name == b"connection":
+            words = [word.strip() for word in value.split(b",")]
+            yield name, b", ".join(word for word in words if word.lower() not in OFFERS)
+        elif name not in OFFERS:
+            yield name, value
 
 
 def limits_of_this_process() -> Limits:
