@@ -51,18 +51,22 @@ def logger(level: Level, form: Format) -> Log | None:
     if form is Format.AUTO:
         form = Format.PRETTY if os.isatty(output.STDERR) else Format.JSON
     pretty = form is Format.PRETTY
-    renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer(colors=output.is_styled(output.STDERR))
-        if pretty
-        else structlog.processors.JSONRenderer()
-    )
+    renderers: list[structlog.types.Processor]
+    if pretty:
+        console = structlog.dev.ConsoleRenderer(
+            colors=output.is_styled(output.STDERR),
+            exception_formatter=structlog.dev.plain_traceback,  # others show locals: secrets
+        )
+        renderers = [console]
+    else:
+        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(
                 fmt="%H:%M:%S.%f" if pretty else "iso", utc=not pretty
             ),
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_NUMBERS[level]),
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", output.StandardError())),

@@ -245,6 +245,8 @@ class Engine:
 
     def _lose(self, turns: list[Turn]) -> None:
         """Others thought us dead, and run what we held: nothing of it is ours to write."""
+        if not turns:  # as when a life begins
+            return
         self._log.warning("tasks.lost", count=len(turns))
         for turn in turns:
             turn.leave = turn.lost = True

@@ -15,6 +15,13 @@ from support.stage import Gate, wait_gone
 Make = Callable[..., Path]
 
 
+def assert_is_told(reply: httpx.Response) -> None:
+    """Who still waits when the daemon ends reads why, in the words of the API."""
+    assert (503, "application/json") == (reply.status_code, reply.headers["content-type"])
+    assert "ServiceUnavailable" == reply.json()["ErrorCode"]
+    assert reply.headers["x-fc-request-id"] == reply.json()["RequestId"]
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_drains(home: Path, project: Make, gate: Gate, signum: signal.Signals) -> None:
     """
@@ -32,6 +39,7 @@ def test_drains(home: Path, project: Make, gate: Gate, signum: signal.Signals) -
 
         assert (200, "from s.yaml") == (reply.result().status_code, reply.result().text)
         assert served.wait() == 0
+        assert not served.events("tasks.lost")  # there were none
 
 
 def test_interrupt_on_a_terminal(home: Path, project: Make, gate: Gate) -> None:
@@ -59,7 +67,7 @@ def test_grace_is_over(home: Path, project: Make, gate: Gate) -> None:
 
         assert served.wait() == 0
         assert wait_gone(pid)
-        assert reply.exception() is not None or reply.result().status_code >= 400
+        assert_is_told(reply.result())
         (cut,) = served.events("daemon.cut_short")
         assert (1, "grace_over") == (cut["requests"], cut["cause"])
 
@@ -75,7 +83,8 @@ def test_second_interrupt(home: Path, project: Make, gate: Gate) -> None:
 
         assert served.wait() == 130
         assert wait_gone(pid)
-        assert reply.exception() is not None or reply.result().status_code >= 400
+        assert_is_told(reply.result())
+        assert not served.events("library.told")  # by the server, of an error that was none
 
 
 def test_hang_up_reads_the_manifest_again(home: Path, project: Make) -> None:

@@ -51,7 +51,7 @@ from fc_runtime.service.gateway.http_call import (
 )
 from fc_runtime.service.gateway.http_triggers import Holder, Triggers, Wanted, check_method
 from fc_runtime.service.gateway.ids import RequestIds
-from fc_runtime.service.gateway.invoke import wants_log
+from fc_runtime.service.gateway.invoke import closing, wants_log
 from fc_runtime.service.gateway.paths import Asked
 from fc_runtime.service.gateway.presence import Presence
 from fc_runtime.service.gateway.replies import headers_of, load_failure
@@ -185,9 +185,9 @@ class HttpGateway:
             try:
                 return await self._invoked(work, scope, tail=tail, since=visit.since)
             except asyncio.CancelledError:
-                if not visit.has_left:
-                    raise
                 visit.forgive()
+                if not visit.has_left:
+                    raise closing() from None
                 lasted_ms = (time.monotonic() - visit.since) * 1000
                 _log.info(
                     "invocation.cancelled",
@@ -252,7 +252,7 @@ class HttpGateway:
         except OverloadedError as error:
             raise ApiError(429, "ResourceThrottled", str(error), {"Retry-After": "1"}) from error
         except RuntimeClosedError as error:
-            raise ApiError(503, "ServiceUnavailable", "the daemon is shutting down") from error
+            raise closing() from error
 
     async def _later(self, work: Work, scope: Scope) -> Answer:
         """202, once it is on disk. Raises ApiError."""

@@ -168,7 +168,7 @@ class Invoke:
         if begun.refusal is not None:
             raise begun.refusal
         if self.draining and begun.flight is None:
-            raise _closing()
+            raise closing()
         asked = paths.asked(scope["path"], scope["query_string"])
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         with_log = wants_log(headers)
@@ -185,9 +185,9 @@ class Invoke:
             try:
                 deployment, result = await self._invoke(asked, event, begun)
             except asyncio.CancelledError:
-                if not visit.has_left:
-                    raise
                 visit.forgive()
+                if not visit.has_left:
+                    raise closing() from None
                 lasted_ms = (time.monotonic() - visit.since) * 1000
                 scope[FUNCTION] = asked.function
                 _log.info(
@@ -212,7 +212,7 @@ class Invoke:
         self, scope: Scope, receive: Receive, send: Send, request_id: str
     ) -> None:
         if self.draining:
-            raise _closing()
+            raise closing()
         asked = paths.asked(scope["path"], scope["query_string"])
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         pending = None if self._begin is None else self._begin(scope)
@@ -249,7 +249,7 @@ class Invoke:
             except (FunctionNotFoundError, RuntimeClosedError) as error:
                 # Deleted, or replaced, after it was found: what is there now decides.
                 if self.draining:
-                    raise _closing() from error
+                    raise closing() from error
         raise not_found("Function", asked.function)
 
 
@@ -275,7 +275,8 @@ async def _sha256(body: bytes) -> str:
     return await asyncio.to_thread(lambda: hashlib.sha256(body).hexdigest())
 
 
-def _closing() -> ApiError:
+def closing() -> ApiError:
+    """To whoever comes, or still waits, when the daemon ends."""
     return ApiError(
         503,
         "ServiceUnavailable",
