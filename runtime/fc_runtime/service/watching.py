@@ -4,6 +4,9 @@
 A function whose folder has changed is made anew from it: invocations under way end on the old code,
 those that come later wait for the new. One that no longer loads says so when it is called, and is
 well again with the next change. The manifest is watched as well.
+
+The kernel watches a folder, and not its name. So whenever a folder has gone, and now and then, it
+is looked whether its name stands for another one (a build made it anew, or a link was switched).
 """
 
 import asyncio
@@ -21,10 +24,13 @@ from fc_runtime.service.errors import ApiError
 
 DEBOUNCE_MS: Final = 400  # at most: an editor's, or a checkout's, many changes are one
 QUIET_MS: Final = 50  # without another change
-LOOK_FOR_NEW_MS: Final = 2000  # functions that came through the API
+LOOK_FOR_NEW_MS: Final = 2000  # functions that came through the API, and folders in others' place
 _SHOWN: Final = 5  # files in one line of the log
 
 Function = tuple[str, str]  # service, name
+Places = Mapping[Function, Path]
+Identity = tuple[int, int]  # device, inode; instead of it None where nothing is
+Standing = Mapping[Function, tuple[Path, Identity | None]]
 
 
 class Watcher:
@@ -61,22 +67,39 @@ class Watcher:
                 group.create_task(self._watch_manifest(self._manifest))
 
     async def _watch_code(self) -> None:
+        stood: Standing = {}
         while True:
             revision = self._account.revision
-            code = await asyncio.to_thread(self._code)
+            stands = await asyncio.to_thread(lambda: _standing(self._places()))
+            for function, (place, identity) in stands.items():
+                before, was = stood.get(function, (None, None))
+                if before == place and identity not in (was, None):
+                    await self._refresh(function, place, [place])
+            stood = stands
             try:
-                await self._watch(code, revision)
+                gone = await self._watch(stands, revision)
+                stood = {
+                    function: (place, None if _watchable(place) in gone else identity)
+                    for function, (place, identity) in stands.items()
+                }
             except FileNotFoundError:
                 continue  # a folder went between the two: it is looked for again
             except OSError as error:
                 self._log.warning("watch.ended", reason=str(error))
                 return
 
-    async def _watch(self, code: Mapping[Function, Path], revision: int) -> None:
-        """Until the functions are others than those of *code*."""
+    async def _watch(self, stands: Standing, revision: int) -> set[Path]:
+        """
+        Until the functions are others than those of *stands*, or one has another folder. The
+        folders that went meanwhile, whatever is there now: not even its inode need be another.
+        """
+        places = {function: place for function, (place, _) in stands.items()}
+        code = {function: place for function, (place, there) in stands.items() if there}
         ours = partial(_is_in, tuple(code.values()), DefaultFilter())
+        folders = {_watchable(path) for path in code.values()}
+        gone: set[Path] = set()
         async for found in awatch(
-            *_outermost({_watchable(path) for path in code.values()}),
+            *_outermost(folders),
             watch_filter=ours,
             debounce=DEBOUNCE_MS,
             step=QUIET_MS,
@@ -89,28 +112,31 @@ class Watcher:
                 seen = sorted(path for path in paths if path.is_relative_to(place))
                 if seen:
                     await self._refresh(function, place, seen)
+            gone = folders & {Path(path) for change, path in found if change is Change.deleted}
             if revision != self._account.revision:
                 revision = self._account.revision
-                if await asyncio.to_thread(self._code) != code:
-                    return
+                if await asyncio.to_thread(self._places) != places:
+                    break
+            if gone or await asyncio.to_thread(_standing, places) != stands:
+                break
+        return gone
 
     async def _watch_manifest(self, manifest: Path) -> None:
         """Its folder, and not what is below: editors replace a file by another of its name."""
-        async for found in awatch(
-            manifest.parent, recursive=False, debounce=DEBOUNCE_MS, step=QUIET_MS
-        ):
-            if any(Path(path) == manifest for _, path in found):
+        files = {manifest, await asyncio.to_thread(manifest.resolve)}
+        folders = {file.parent for file in files}
+        async for found in awatch(*folders, recursive=False, debounce=DEBOUNCE_MS, step=QUIET_MS):
+            if any(Path(path) in files for _, path in found):
                 await self._reload()
 
-    def _code(self) -> dict[Function, Path]:
-        """Where the code of every function is that is not in the account itself."""
+    def _places(self) -> dict[Function, Path]:
+        """Where the code of every function is, or was, that is not in the account itself."""
         folders = {
             (entry.scope, entry.name): Path(entry.document["code"]["folder"])
             for entry in self._account.functions()
             if "folder" in entry.document.get("code", {})
         }
-        found = {**self._zips(), **folders}
-        return {function: path for function, path in found.items() if path.exists()}
+        return {**self._zips(), **folders}
 
     async def _refresh(self, function: Function, place: Path, seen: list[Path]) -> None:
         service, name = function
@@ -131,6 +157,20 @@ class Watcher:
 def _is_in(places: tuple[Path, ...], usual: DefaultFilter, change: Change, path: str) -> bool:
     changed = Path(path)
     return usual(change, path) and any(changed.is_relative_to(place) for place in places)
+
+
+def _standing(places: Places) -> Standing:
+    """Of each place what is to be watched, as it is on the disk at this moment."""
+    return {function: (place, _identity(place)) for function, place in places.items()}
+
+
+def _identity(place: Path) -> Identity | None:
+    try:
+        place.stat()
+        status = _watchable(place).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _watchable(path: Path) -> Path:

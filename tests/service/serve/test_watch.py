@@ -1,10 +1,12 @@
 """``--watch``: whoever saves a file sees it in the next reply, and no reply is lost over it."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 from support.serving import LONG_S, Served
 from support.stage import until
 
@@ -127,3 +129,56 @@ def test_without_it(home: Path, project: Make) -> None:
         save(folder / "code" / "index.py", VERSION.format("second"))
 
         assert served.invoke("hi").text == "first"
+
+
+def remove_and_make(code: Path) -> None:
+    shutil.rmtree(code)
+    code.mkdir()
+
+
+def put_another_in_its_place(code: Path) -> None:
+    code.rename(code.with_name("old"))
+    code.mkdir()
+
+
+def switch_a_link(code: Path) -> None:
+    if not code.is_symlink():
+        code.rename(code.with_name("first"))
+        code.symlink_to("first")
+    other = code.with_name("second")
+    other.mkdir()
+    beside = code.with_name("beside")
+    beside.symlink_to("second")
+    beside.replace(code)
+
+
+@pytest.mark.parametrize("replace", [remove_and_make, put_another_in_its_place, switch_a_link])
+def test_a_folder_that_was_replaced(
+    home: Path, project: Make, replace: Callable[[Path], None]
+) -> None:
+    """As builds do: the new folder is served, and watched from then on."""
+    folder = project(code=VERSION.format("first"))
+    code = folder / "code"
+    with Served(home, folder, "--no-auth", "--watch") as served:
+        change(served, code / "index.py", VERSION.format("seen"))  # the watch has begun
+        replace(code)
+        (code / "index.py").write_text(VERSION.format("replaced"))
+        until(lambda: served.invoke("hi").text == "replaced", LONG_S, what="the new folder")
+        change(served, code / "index.py", VERSION.format("changed"))
+
+        assert served.invoke("hi").text == "changed"
+
+
+def test_a_folder_that_comes_back(home: Path, project: Make) -> None:
+    """It may be gone for a while."""
+    folder = project(code=VERSION.format("first"))
+    code = folder / "code"
+    with Served(home, folder, "--no-auth", "--watch") as served:
+        change(served, code / "index.py", VERSION.format("seen"))
+        shutil.rmtree(code)
+        remade = code.with_name("remade")
+        remade.mkdir()
+        (remade / "index.py").write_text(VERSION.format("back"))
+        remade.rename(code)
+
+        until(lambda: served.invoke("hi").text == "back", LONG_S, what="the folder")
