@@ -20,6 +20,11 @@ from fc_runtime.cli.tasks_options import ENDPOINT
 from fc_runtime.service.auth.keys import AccessKey, AccessKeys
 
 TIMEOUT_S: Final = 60.0
+UNSIGNED: Final = "MissingRequiredHeader"
+NO_KEY: Final = (
+    "; no key was found to sign with: set FC_RUNTIME_ACCESS_KEYS, or name the file that the daemon "
+    "has named when it started, with --access-keys"
+)
 _SCHEME: Final = "ACS3-HMAC-SHA256"
 _MOST_BYTES: Final = 256 * 1024 * 1024  # of an answer
 
@@ -82,7 +87,8 @@ class Remote:
         if reply.status >= http.client.BAD_REQUEST:
             if "Code" not in told:  # a proxy's, or a server's that is none of ours
                 raise RemoteError(f"{self._endpoint}: what answers there is no fc-runtime")
-            raise RefusedByDaemonError(f"{told['Code']}: {told['Message']}")
+            mend = NO_KEY if self._key is None and told["Code"] == UNSIGNED else ""
+            raise RefusedByDaemonError(f"{told['Code']}: {told['Message']}{mend}")
         return dict(told)
 
 

@@ -1,5 +1,5 @@
 """
-``--watch``: whoever saves a file sees it in the next reply.
+``--watch``: what is saved in a file is served a moment later.
 
 A function whose folder has changed is made anew from it: invocations under way end on the old code,
 those that come later wait for the new. One that no longer loads says so when it is called, and is

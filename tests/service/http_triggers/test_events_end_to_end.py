@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fc_runtime.service.errors import ApiError
 from support.http_service import HttpService
 
 
@@ -189,14 +190,29 @@ def test_hosts(service: HttpService, handlers: Path) -> None:
     assert 200 == service.get(f"{service.base}/healthz").status_code
 
 
-def test_the_daemon_keeps_its_own_hosts(service: HttpService, handlers: Path) -> None:
-    """A domain by the name of an address leads nowhere: the API stays where it is."""
+@pytest.mark.parametrize("name", ["app.localhost", "app.shop.localhost", "http-app.localhost"])
+def test_a_domain_below_localhost(service: HttpService, handlers: Path, name: str) -> None:
+    """What ``auto`` of a manifest makes, or by the name of a trigger: its routes are what counts."""
     service.add(handlers / "http_event")
-    for name in ("127.0.0.1", "localhost"):
-        route = {"path": "/*", "functionName": "app"}
-        service.account.create_domain({"domainName": name, "routeConfig": {"routes": [route]}})
+    route = {"path": "/only/*", "functionName": "app"}
+    service.account.create_domain({"domainName": name, "routeConfig": {"routes": [route]}})
+    there = service.get(f"{service.base}/only/b", headers={"Host": f"{name}:9000"})
+    beside = service.get(f"{service.base}/b", headers={"Host": name})
 
+    assert ("/only/b", name) == (
+        there.json()["rawPath"],
+        there.json()["requestContext"]["domainName"],
+    )
+    assert beside.status_code == (200 if name == "http-app.localhost" else 404)
+
+
+def test_the_daemon_keeps_its_own_hosts(service: HttpService, handlers: Path) -> None:
+    """No domain can have the name of an address: the API stays where it is."""
+    service.add(handlers / "http_event")
     for host in ("127.0.0.1", "localhost"):
+        route = {"path": "/*", "functionName": "app"}
+        with pytest.raises(ApiError, match="domainName"):
+            service.account.create_domain({"domainName": host, "routeConfig": {"routes": [route]}})
         reply = service.get(f"{service.base}/healthz", headers={"Host": host})
         assert {"status": "up"} == reply.json()
 

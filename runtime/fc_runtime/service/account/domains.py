@@ -121,6 +121,11 @@ class _Route(NamedTuple):
     qualifier: str
 
 
+def is_of_the_daemon(host: str) -> bool:
+    """``localhost`` and addresses: no custom domain can take the API away from there."""
+    return host in ("", "localhost") or host[0] == "[" or host.replace(".", "").isdigit()
+
+
 class Domains(Ledger):
     _routes: tuple[int, Mapping[str, tuple[_Route, ...]]] | None = None
 
@@ -128,6 +133,8 @@ class Domains(Ledger):
         """Raises ApiError 400, 409."""
         name = _folded(given.text(document, "domainName", 253))
         DOMAIN_NAME("domainName", name)
+        if is_of_the_daemon(name):
+            raise invalid(f"domainName: {name!r} is the API's: a function has a name of its own")
         kept = _checked({}, document)
         with self.change() as transaction:
             if transaction.get("domain", "", name) is not None:

@@ -4,7 +4,7 @@ Which HTTP trigger a request is for: by its path, or by its host.
     /2016-08-15/proxy/SERVICE[.QUALIFIER]/FUNCTION/path     FC2
     /_fc/http/TRIGGER.FUNCTION[.SERVICE]/path               any, on this machine
     http://TRIGGER-FUNCTION[-SERVICE].localhost:PORT/path   likewise, for what needs a host
-    http://a.custom.domain/path                             as its routes say
+    http://a.custom.domain/path                             as its routes say; before the last
 
 Triggers are read from the account when they are first needed after a change of it. Reading blocks,
 so it is done in a thread.
@@ -25,7 +25,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
 from fc_runtime.service.account import given
-from fc_runtime.service.account.domains import Routed
+from fc_runtime.service.account.domains import Routed, is_of_the_daemon
 from fc_runtime.service.account.triggers import HttpTrigger, http_trigger
 from fc_runtime.service.errors import ApiError, invalid, not_found
 from fc_runtime.service.gateway.bodies import Scope
@@ -112,8 +112,9 @@ class Triggers:
             host = without_port(host_of(scope)).lower()
             if is_of_the_daemon(host):
                 return None
-            if not host.endswith(LOCAL_DOMAIN):
-                return await self._of_domain(host, raw_path, scope)
+            of_domain = await self._of_domain(host, raw_path, scope)
+            if of_domain is not None or not host.endswith(LOCAL_DOMAIN):
+                return of_domain
             wanted = await self._of_label(host.removesuffix(LOCAL_DOMAIN), raw_path)
         if wanted.trigger.rules.url_disabled:
             raise ApiError(
@@ -221,11 +222,6 @@ class Triggers:
                 parts = filter(None, (trigger.rules.name, trigger.function, trigger.service))
                 labels.setdefault("-".join(parts).lower(), trigger)
         return labels
-
-
-def is_of_the_daemon(host: str) -> bool:
-    """``localhost`` and addresses: no custom domain can take the API away from there."""
-    return host in ("", "localhost") or host[0] == "[" or host.replace(".", "").isdigit()
 
 
 def _rules_of(domain: Mapping[str, Any], qualifier: str, trigger: Trigger | None) -> HttpTrigger:
