@@ -47,19 +47,17 @@ class TaskWaiter(OnItsOwn):
         self._future: asyncio.Future[None] = self._loop.create_future()
         self.grant: Grant | None = None
 
-    def offer(self, grant: Grant) -> bool:
+    def offer(self, grant: Grant) -> None:
         if self._future.cancelled():
-            return False
+            return
         self.grant = grant
         if running_loop() is self._loop:  # from task to task: the loop is awake
             self._wake()
-            return True
+            return
         try:
             self._loop.call_soon_threadsafe(self._wake)
         except RuntimeError:  # the loop was closed under its tasks
             self.grant = None
-            return False
-        return True
 
     def _wake(self) -> None:
         if not self._future.done():
@@ -242,10 +240,11 @@ class AsyncRuntime:
                 task.cancel()
 
     def _lean_for(self, loop: asyncio.AbstractEventLoop) -> Lean:
-        for gone in [known for known in self._leans if known.is_closed()]:
-            self._leans.pop(gone).close()
+        leans = self._leans
+        _close_the_gone(leans)
         face = self._of(self._core)  # the loop, which holds it, must not keep us alive
-        lean = self._leans[loop] = Lean(self._core, face.invoke, face._serve)  # noqa: SLF001 (a face)
+        look_around = partial(_close_the_gone, leans)
+        lean = leans[loop] = Lean(self._core, face.invoke, face._serve, look_around)  # noqa: SLF001 (a face)
         return lean
 
     async def invoke_async(
@@ -315,6 +314,14 @@ def lean_of(runtime: AsyncRuntime) -> Lean:
     """For warm calls of *runtime* from the running loop: one for all who ask there."""
     loop = asyncio.get_running_loop()
     return runtime._leans.get(loop) or runtime._lean_for(loop)  # noqa: SLF001 (its own)
+
+
+def _close_the_gone(leans: dict[asyncio.AbstractEventLoop, Lean]) -> None:
+    """Of loops that were closed under their calls: nobody else would give back what those hold."""
+    for gone in [known for known in list(leans) if known.is_closed()]:
+        lean = leans.pop(gone, None)  # None: another thread has looked around, too
+        if lean is not None:
+            lean.close()
 
 
 def close_lean(runtime: AsyncRuntime) -> None:

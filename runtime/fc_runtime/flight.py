@@ -42,7 +42,7 @@ class Envelopes:
 class Queue(Protocol):
     """`Lean`, as those who wait see it."""
 
-    def offered(self, flight: "Flight", grant: Grant) -> bool:
+    def offered(self, flight: "Flight", grant: Grant) -> None:
         """See `Flight.offer`."""
 
 
@@ -82,9 +82,10 @@ class Flight(OnItsOwn):
         self.serving: Serving | None = None
         self.error: BaseException | None = None
 
-    def offer(self, grant: Grant) -> bool:
+    def offer(self, grant: Grant) -> None:
         """Under the pool's lock, on any thread."""
-        return not self.over and self._queue.offered(self, grant)
+        if not self.over:
+            self._queue.offered(self, grant)
 
     def frame(self, envelope: tuple[bytes, bytes]) -> bytes:
         """What the worker is sent. *envelope*: see `Envelopes`."""

@@ -19,6 +19,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from threading import get_ident
 from typing import Final
@@ -45,7 +46,8 @@ class Lean:
     """
     Warm calls from the loop that is running now. `aio.lean_of` has one for each.
 
-    Args: the general way, as `AsyncRuntime.invoke`, and as its ``_serve``, which is further on.
+    Args: the general way, as `AsyncRuntime.invoke`, and as its ``_serve``, which is further on;
+        what to do when a call has to queue.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class Lean:
         core: Core,
         invoke: Callable[..., Awaitable[Result]],
         serve: Callable[..., Awaitable[Result]],
+        look_around: Callable[[], None],
     ) -> None:
         self._core = core
+        self._look_around = look_around
         self._invoke = invoke
         self._serve = serve
         self._loop = asyncio.get_running_loop()
@@ -126,7 +130,9 @@ class Lean:
         flight = Flight(self, pool, event, request_id, done)
         leased = pool.lease(lambda: flight)
         self.in_flight += 1
-        if not isinstance(leased, Flight):
+        if isinstance(leased, Flight):
+            self._look_around()
+        else:
             flight.grant = leased
             self._take(flight)
         return flight
@@ -143,11 +149,14 @@ class Lean:
         return await self._serve(flight.request(), grant=flight.grant)
 
     def abandon(self, flight: Flight) -> None:
-        """Nobody waits for it any more: its answer, if one comes, must not meet the next caller."""
+        """
+        Nobody waits for it any more: its answer, if one comes, must not meet the next caller. Safe
+        to call twice.
+        """
         if flight.over:
             if flight.serving is not None:
                 flight.serving.abandon()
-            elif flight.result is None and flight.error is None:
+            elif flight.instance is None:  # it has not used what it was given, if anything
                 flight.pool.withdraw(flight)
             return
         flight.over = True
@@ -169,7 +178,14 @@ class Lean:
         return self._core.pool(name).roster.live_instances()
 
     def close(self) -> None:
-        """On its loop, or when that is closed. Calls in the air go on by the general way."""
+        """
+        On its loop: calls in the air go on by the general way. Or when that is closed: nobody will
+        ever wait for them.
+        """
+        if self._loop.is_closed():
+            for flight in [*self._in_air, *self._offered]:
+                self.abandon(flight)
+            self._offered.clear()
         for flight in list(self._in_air):
             self._landed(flight, None)
         if self._beat is not None:
@@ -178,23 +194,25 @@ class Lean:
         for tap in list(self._taps.values()):
             tap.close()
 
-    def offered(self, flight: Flight, grant: Grant) -> bool:
+    def offered(self, flight: Flight, grant: Grant) -> None:
         """Under the pool's lock, on any thread: only noted here. See `Flight.offer`."""
         flight.grant = grant
-        if get_ident() == self._thread:  # no system call, unlike asking for the running loop
-            self._offered.append(flight)
-            if not self._releasing:
-                self._loop.call_soon(self._take_offered)
-            return True
+        self._offered.append(flight)
+        is_here = get_ident() == self._thread  # no system call, unlike asking for the running loop
+        if is_here and self._releasing:
+            return
         try:
-            self._loop.call_soon_threadsafe(self._take, flight)
+            if is_here:
+                self._loop.call_soon(self._take_offered)
+            else:
+                self._loop.call_soon_threadsafe(self._take_offered)
         except RuntimeError:  # the loop was closed under its callers
+            with suppress(ValueError):  # `close` has found it by now
+                self._offered.remove(flight)
             flight.grant = None
-            return False
-        return True
 
     def _take_offered(self) -> None:
-        while self._offered:
+        while self._offered:  # other threads only add to it
             self._take(self._offered.popleft())
 
     def _take(self, flight: Flight) -> None:

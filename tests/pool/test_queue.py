@@ -1,12 +1,16 @@
 """Callers who wait: in order, up to a bound, and then not at all."""
 
 import asyncio
-from collections.abc import Iterator
+import gc
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fc_runtime import AsyncRuntime, OverloadedError, Runtime
+from fc_runtime.aio import lean_of
 from support.stage import Gate, until, until_in_loop
 
 
@@ -210,3 +214,120 @@ def test_a_waiter_whose_loop_is_gone_harms_nobody(
 
     lost._log_destroy_pending = False  # this task can never be ended properly: that is the point
     runtime._runtime.close(drain=0.0)
+
+
+@pytest.fixture
+def sleeping(tmp_path: Path) -> Path:
+    """A handler that sleeps for as many seconds as its event says."""
+    (tmp_path / "index.py").write_text(
+        "import time\ndef handler(event, context):\n    time.sleep(float(event))\n    return event\n"
+    )
+    return tmp_path
+
+
+async def in_the_air(runtime: AsyncRuntime) -> None:
+    """Until a call of this loop has been written to its instance."""
+    lean = lean_of(runtime)
+    while not lean._in_air:
+        await asyncio.sleep(0)
+
+
+def test_who_leaves_while_he_is_being_given_an_instance(
+    sleeping: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Another thread hands it over; before that has done with it, the call is under way, and cancelled.
+    The place is free again.
+    """
+
+    async def leave_at_once() -> None:
+        loop = asyncio.get_running_loop()
+        call_soon, has_left = loop.call_soon_threadsafe, threading.Event()
+
+        def handed_over(callback: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+            handle = call_soon(callback, *arguments, **more)
+            if getattr(callback, "__self__", None) is lean:
+                assert has_left.wait(20.0)
+            return handle
+
+        async with AsyncRuntime() as runtime:
+            lean = lean_of(runtime)
+            monkeypatch.setattr(loop, "call_soon_threadsafe", handed_over)
+            await runtime.register("f", code=sleeping, max_instances=1, min_instances=1)
+            call = runtime.submit("f", b"60")
+            await in_the_air(runtime)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            has_left.set()
+
+            assert b"0" == (await asyncio.wait_for(runtime.invoke("f", b"0"), 20.0)).payload
+
+    asyncio.run(leave_at_once())
+
+
+Loops = tuple[asyncio.AbstractEventLoop, asyncio.AbstractEventLoop]
+
+
+@pytest.fixture
+def loops() -> Iterator[Loops]:
+    """Two of one thread: that of a session, and a short one."""
+    session, short = asyncio.new_event_loop(), asyncio.new_event_loop()
+    yield session, short
+    session.close()
+    short.close()
+
+
+async def begun(runtime: AsyncRuntime, name: str, event: bytes) -> "asyncio.Task[Any]":
+    """A call that is under way, or in the queue."""
+    task = runtime.submit(name, event)
+    await asyncio.sleep(0)
+    return task
+
+
+def test_a_queued_call_of_a_closed_loop_harms_nobody_of_this_thread(
+    loops: Loops, sleeping: Path
+) -> None:
+    """Whoever gives his place back, on another loop, gets his own answer, and so do all others."""
+    session, short = loops
+    runtime = AsyncRuntime()
+    here = session.run_until_complete
+    here(runtime.register("single", code=sleeping, max_instances=1))
+    here(runtime.invoke("single", b"0"))
+    first = here(begun(runtime, "single", b"0.005"))
+    lost = short.run_until_complete(begun(runtime, "single", b"0.001"))
+    assert waiting(runtime) == 1
+    short.close()
+    assert b"0.005" == here(first).payload
+
+    second = here(begun(runtime, "single", b"0.1"))
+    lost._log_destroy_pending = False
+    del lost
+    gc.collect()  # it gives up its place in the queue, and nothing else
+    third = here(begun(runtime, "single", b"0.01"))
+
+    assert b"0.1" == here(second).payload
+    assert b"0.01" == here(third).payload
+    assert 0 == runtime.stats()["functions"]["single"]["serving"]
+    here(runtime.close())
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_call_under_way_of_a_closed_loop_is_ended(
+    loops: Loops, sleeping: Path, *, forgotten: bool
+) -> None:
+    """By the next call of another loop, which is served, whether its task is still held or not."""
+    session, short = loops
+    runtime = AsyncRuntime()
+    here = session.run_until_complete
+    here(runtime.register("single", code=sleeping, max_instances=1, timeout=100.0))
+    here(runtime.invoke("single", b"0"))
+    lost = short.run_until_complete(begun(runtime, "single", b"60"))
+    assert runtime._leans[short]._in_air
+    short.close()
+    lost._log_destroy_pending = False
+    if forgotten:
+        del lost
+        gc.collect()
+
+    assert b"0" == here(asyncio.wait_for(runtime.invoke("single", b"0"), 20.0)).payload
+    here(runtime.close())

@@ -33,8 +33,8 @@ class Waiter(Protocol):
         """What whoever hands him an instance may `begin`; None if nobody else can."""
         ...
 
-    def offer(self, grant: Grant) -> bool:
-        """Take it; False if the caller has given up."""
+    def offer(self, grant: Grant) -> None:
+        """Take it, as ``grant``; which stays None if the caller has given up."""
         ...
 
     def begin(self, instance: Instance) -> None:

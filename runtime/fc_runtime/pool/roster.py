@@ -20,7 +20,7 @@ from fc_runtime.function import Function
 from fc_runtime.pool.endings import GONE_WITHIN_S
 from fc_runtime.pool.grants import Grant, Leave, Waiter
 from fc_runtime.pool.instance import Instance
-from fc_runtime.pool.lifecycle import LEASE
+from fc_runtime.pool.lifecycle import LEASE, RELEASE
 from fc_runtime.pool.policy import STANDBY, RestartPolicy, ScalingPolicy
 from fc_runtime.pool.setbacks import Setbacks
 
@@ -83,14 +83,31 @@ class Roster:
                 grant = Leave.START
             else:
                 return  # one is coming up for each of them
-            if not self.waiters.popleft().offer(grant):
-                continue
-            if isinstance(grant, Instance):
-                self.idle.pop()
-                grant.advance(LEASE)
-                self.serving += 1
-            elif grant is Leave.START:
-                self.serving += 1
+            self._give(self.waiters.popleft(), grant)
+
+    def _give(self, waiter: Waiter, grant: Grant) -> None:
+        """
+        Counted before he is told: he may be awake, and have given it back, at once. If he has given
+        up, or cannot be told, it is the next one's.
+        """
+        serves = grant is Leave.START
+        if isinstance(grant, Instance):
+            self.idle.pop()
+            grant.advance(LEASE)
+            serves = True
+        self.serving += serves
+        try:
+            waiter.offer(grant)
+        except BaseException:  # Ctrl-C
+            if waiter.grant is None:
+                self.waiters.appendleft(waiter)
+            raise
+        finally:
+            if waiter.grant is None:
+                self.serving -= serves
+                if isinstance(grant, Instance):
+                    grant.advance(RELEASE)
+                    self.idle.append(grant)
 
     def successor(self, instance: Instance) -> Waiter | None:
         """Who is first in the queue, if he takes *instance* right from whom it has served."""

@@ -24,10 +24,9 @@ class ThreadWaiter:
         self.errand = errand
         self.grant: Grant | None = None
 
-    def offer(self, grant: Grant) -> bool:
+    def offer(self, grant: Grant) -> None:
         self.grant = grant
         self._gate.release()
-        return True
 
     def begin(self, instance: Instance) -> None:
         if self.errand is not None:
