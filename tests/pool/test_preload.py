@@ -36,7 +36,9 @@ def test_a_preloaded_module_is_imported_by_the_zygote(
     assert {str(zygote["pid"])} == {runtime.invoke("p").text for _ in range(3)}
 
 
-@pytest.mark.parametrize("module", ["starts_a_thread", "starts_one_when_forked"])
+@pytest.mark.parametrize(
+    "module", ["starts_a_thread", "starts_one_when_forked", "hangs_when_forked"]
+)
 def test_a_preload_that_starts_a_thread_means_exec_and_is_named(
     runtime: Runtime, handlers: Path, log: Recorder, module: str
 ) -> None:

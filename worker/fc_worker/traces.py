@@ -5,12 +5,14 @@ nobody expects it: the zygote imports for all its instances only what leaves no 
 
 import gc
 import os
+import select
 import signal
 import sys
 from typing import Any, Final
 
 _SIGNALS: Final = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 _FORKS: Final = 10
+HOOKS_WITHIN_MS: Final = 1000
 
 
 def outlasting_threads() -> bool:
@@ -23,17 +25,33 @@ def outlasting_threads() -> bool:
     """
     for _ in range(_FORKS):  # it may be over, and the kernel not have quite let go of it
         try:
-            pid = os.fork()
-        except OSError:  # no room for one: no instance will be forked either
+            if _has_thread_when_forked():
+                return True
+        except OSError:  # no room for another process: no instance will be forked either
             break
-        if pid == 0:
-            os._exit(_count_threads() != 1)
-        _, status = os.waitpid(pid, 0)
-        if status:
-            return True
         if _count_threads() == 1:
             return False
     return _count_threads() > 1
+
+
+def _has_thread_when_forked() -> bool:
+    """Also True if its hooks do not come back, or end it. Raises OSError."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(_count_threads() != 1)
+    try:
+        pidfd = os.pidfd_open(pid)
+        try:
+            poller = select.poll()
+            poller.register(pidfd, select.POLLIN)
+            is_over = bool(poller.poll(HOOKS_WITHIN_MS))
+        finally:
+            os.close(pidfd)
+    except OSError:
+        is_over = False
+    if not is_over:
+        os.kill(pid, signal.SIGKILL)
+    return bool(os.waitpid(pid, 0)[1])
 
 
 class Traces:
