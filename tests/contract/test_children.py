@@ -165,12 +165,13 @@ def test_only_the_worker_answers(spawning: Deployed, how: str, payload: bytes) -
         "soil_environment_deeply",
         "soil_handlers",
         "soil_alarm",
+        "soil_cpu_timers",
         "soil_mask",
     ],
 )
 def test_process_state_is_put_back(spawning: Deployed, how: str) -> None:
     """
-    Working directory, umask, environment, signal handlers, pending alarms: the next invocation
+    Working directory, umask, environment, signal handlers, pending timers: the next invocation
     finds them as the first did, in this process or in a fresh one.
     """
     fresh = spawning("look").json()

@@ -1,5 +1,6 @@
 """Credentials of a function: renewed in time, told to the handler, and to nobody else."""
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ class Source:
     def __init__(self, good_for_s: float | None) -> None:
         self.asked = 0
         self.good_for_s = good_for_s
-        self.trouble: Exception | None = None
+        self.trouble: BaseException | None = None
 
     def __call__(self) -> Credentials:
         self.asked += 1
@@ -109,6 +110,20 @@ def test_a_source_that_fails_tells_its_caller_and_nobody_waits(
 
     source.trouble = None
     assert key_seen(runtime).startswith("key-")
+
+
+@pytest.mark.parametrize("trouble", [asyncio.CancelledError(), SystemExit(1)], ids=repr)
+def test_a_source_that_gives_up_in_a_background_start_keeps_nobody_waiting(
+    runtime: Runtime, handlers: Path, trouble: BaseException
+) -> None:
+    """Whatever it raises there: nobody waits for a start that does not come."""
+    source = Source(None)
+    source.trouble = trouble
+    register(runtime, handlers, source, min_instances=1)
+    until(lambda: not runtime.stats()["functions"]["c"]["warming"] and source.asked >= 1)
+    source.trouble = None
+
+    assert runtime.submit("c").result(20).text.startswith("key-")
 
 
 def test_no_secret_is_told(runtime: Runtime, handlers: Path, log: Recorder) -> None:

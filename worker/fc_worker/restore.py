@@ -1,5 +1,5 @@
 """
-What one invocation may not leave to the next (D11): working directory, umask, pending alarm,
+What one invocation may not leave to the next (D11): working directory, umask, pending timers,
 signal handlers, environment, and the streams. Taken once, after the initializer; put back after
 every answer, while the caller is already gone.
 """
@@ -22,8 +22,12 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _GROWTH: Final = 0.75
 _SIGNALS: Final = tuple(
     signal.Signals[name]
-    for name in "SIGHUP SIGINT SIGPIPE SIGALRM SIGTERM SIGUSR1 SIGUSR2 SIGCHLD".split()
+    for name in (
+        *("SIGHUP", "SIGINT", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGCHLD"),
+        *("SIGVTALRM", "SIGPROF"),
+    )
 )
+_CPU_TIMERS: Final = (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
 class Deeds:
@@ -90,6 +94,8 @@ class Baseline:
         self._umask = posix.umask(0o022)
         posix.umask(self._umask)
         self._handlers: list[Any] = list(map(_signal.getsignal, _SIGNALS))
+        # Not one that the module has set, for a profiler.
+        self._timers = [which for which in _CPU_TIMERS if not _signal.getitimer(which)[0]]
         self._mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
         self._statm_fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         # What it may grow to before another takes its place: most of what was free at first.
@@ -127,6 +133,8 @@ class Baseline:
             return "streams"  # it closed our copy: nothing of it would be logged any more
         posix.umask(self._umask)
         _signal.alarm(0)
+        for which in self._timers:
+            _signal.setitimer(which, 0)
         if list(map(_signal.getsignal, _SIGNALS)) != self._handlers:
             for number, handler in zip(_SIGNALS, self._handlers, strict=True):
                 if handler is not None:  # None: set by C code, before us; Python cannot set it

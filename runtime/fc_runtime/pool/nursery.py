@@ -16,7 +16,7 @@ from fc_worker import messages as m
 from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.drive_sync import drive
 from fc_runtime.dispatch.watch import Ending
-from fc_runtime.errors import OverloadedError, RuntimeClosedError
+from fc_runtime.errors import FcRuntimeError, OverloadedError, RuntimeClosedError
 from fc_runtime.outcome import RETURNED, Result, Usage
 from fc_runtime.pool import undertaker
 from fc_runtime.pool.grants import Leave
@@ -228,6 +228,9 @@ def _warm_one(pool: "Pool") -> None:
     except Exception as error:  # noqa: BLE001 (no room, or whatever a credentials callable raises)
         trouble = error
         _say_not_started(pool, error)
+    except BaseException as error:  # noqa: BLE001 (that as well: it must not end its callers)
+        trouble = FcRuntimeError(f"{pool.name}: its credentials could not be had: {error!r}")
+        _say_not_started(pool, error)
     _take_in(pool, instance, trouble)
 
 
@@ -261,7 +264,7 @@ def _take_in(pool: "Pool", instance: Instance | None, trouble: Result | Exceptio
     undertaker.leave_if_empty(pool)
 
 
-def _say_not_started(pool: "Pool", error: Exception) -> None:
+def _say_not_started(pool: "Pool", error: BaseException) -> None:
     pool.core.supervisor.log.warning(
         "instance.not_started", function=pool.name, cause=type(error).__name__
     )

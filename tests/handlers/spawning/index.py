@@ -276,6 +276,12 @@ def soil_alarm(event, context):
     signal.setitimer(signal.ITIMER_REAL, 0.2)
 
 
+def soil_cpu_timers(event, context):
+    signal.setitimer(signal.ITIMER_VIRTUAL, 100)
+    signal.signal(signal.SIGPROF, on_signal)
+    signal.setitimer(signal.ITIMER_PROF, 100)
+
+
 def soil_mask(event, context):
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])
 
@@ -290,6 +296,7 @@ def look(event, context):
         signal.SIGUSR1,
         signal.SIGHUP,
         signal.SIGPIPE,
+        signal.SIGPROF,
     )
     return {
         "cwd": os.getcwd(),
@@ -302,7 +309,10 @@ def look(event, context):
         ),
         "signals": [str(signal.getsignal(number)) for number in signals],
         "mask": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
-        "alarm": signal.getitimer(signal.ITIMER_REAL)[0],
+        "timers": [
+            signal.getitimer(which)[0]
+            for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+        ],
         "pid": os.getpid(),
     }
 
