@@ -218,7 +218,12 @@ class Runtime:
         if grant is not None and request.pool is not pool:  # registered anew while he waited
             _give_back(pool, grant)
             grant = None
-        result = self._serve(request, serving, grant)
+        try:
+            result = self._serve(request, serving, grant)
+        except BaseException:
+            if serving is not None:  # Ctrl-C on the way in
+                serving.abandon()
+            raise
         return result.raise_for_outcome() if check else result
 
     def _serve(

@@ -38,6 +38,7 @@ from fc_worker.rooms import Stage
 
 LOOK_FOR_HOST_S: Final = 0.25
 ORPHANS_WITHIN_S: Final = 5.0
+HOST_WITHIN_MS: Final = 1000  # from the end of its sockets to its own
 
 
 @dataclass(slots=True)
@@ -82,8 +83,10 @@ class Zygote:
                 if fd not in self._closed:  # else the number may be somebody else's by now
                     self._attend(fd)
         tree.sweep_children(within_s=10.0)
-        for child in (*self._workers.values(), *self._dead.values(), *self._unborn.values()):
-            _remove(child)
+        left = (*self._workers.values(), *self._dead.values(), *self._unborn.values())
+        if left and _is_readable(self._host, HOST_WITHIN_MS):  # else it sees to them itself
+            for child in left:
+                _remove(child)
 
     def _attend(self, fd: int) -> None:
         if fd in self._workers:
@@ -331,10 +334,10 @@ def _exit_code(si_code: int, si_status: int) -> int:
     return si_status if si_code == os.CLD_EXITED else -si_status
 
 
-def _is_readable(fd: int) -> bool:
+def _is_readable(fd: int, within_ms: int = 0) -> bool:
     poller = select.poll()
     poller.register(fd, select.POLLIN)
-    return bool(poller.poll(0))
+    return bool(poller.poll(within_ms))
 
 
 def _remove(child: Child) -> None:

@@ -20,7 +20,6 @@ from fc_worker.wire import Decoder, Frame
 from fc_runtime.dispatch.channel import Channel
 from fc_runtime.dispatch.placement import QUICK_US
 from fc_runtime.dispatch.watch import LOG_BYTES
-from fc_runtime.errors import OverloadedError
 from fc_runtime.pool import lifecycle
 from fc_runtime.pool.lifecycle import State, Trigger
 
@@ -110,7 +109,7 @@ class Instance:
             opened.append(_log_memory())
             opened.append(make_window_file())
             self.window = Window(opened[-1])
-        except (OSError, OverloadedError):
+        except BaseException:  # no descriptors left; Ctrl-C
             for fd in opened:
                 os.close(fd)
             self._leave()
@@ -122,7 +121,7 @@ class Instance:
         self.channel = Channel(request_in, response_out)
         try:
             zygote.spawn(self, (request_out, response_in, self.log_fd, stack_in, window))
-        except OSError:
+        except BaseException:
             self.close()
             self._leave()
             raise

@@ -100,10 +100,11 @@ class Zygote:
                     "scratch": instance.scratch,
                 }
                 self._send(message, descriptors)
-            except OSError:
+                self.wake()
+            except BaseException:  # at Ctrl-C it may have been sent: it ends at its first read
                 del self.instances[instance.id]
+                self._leave_if_done()
                 raise
-        self.wake()
 
     def reap(self, instance: "Instance") -> None:
         """Its pid means nothing to us any more."""
