@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from fc_runtime import OutOfMemory, Runtime, TimedOut
+from fc_runtime import OutOfMemory, Returned, Runtime, TimedOut
 from fc_runtime.isolation import cgroup1, cgroups
 from fc_runtime.isolation.cgroup1 import Cell, Cgroup1
 from fc_runtime.isolation.manners import AT_A_TIME
@@ -402,3 +402,29 @@ def test_a_call_that_is_answered_in_its_last_moments_keeps_nothing(
     assert before == descriptors()
     assert [{os.SCHED_BATCH}] * 5 == policies
     assert {os.SCHED_OTHER} == {os.sched_getscheduler(pid) for pid in workers}
+
+
+@pytest.mark.parametrize(
+    ("then", "outcome"), [("return 'out'", Returned), ("while True: pass", TimedOut)]
+)
+def test_a_handler_that_leaves_and_removes_its_cgroup(
+    runtime: Runtime, tmp_path: Path, then: str, outcome: type
+) -> None:
+    """As the host's user it may. What comes of it is told as ever, and it is ended as ever."""
+    (tmp_path / "index.py").write_text(
+        "import os, time\n"
+        "def handler(event, context):\n"
+        "    for line in open('/proc/self/cgroup'):\n"
+        "        _, controllers, path = line.strip().split(':', 2)\n"
+        "        top = '/sys/fs/cgroup/' + controllers\n"
+        "        if 'fc-runtime' in path:\n"
+        "            with open(top + '/cgroup.procs', 'w') as members:\n"
+        "                members.write(str(os.getpid()))\n"
+        "            os.rmdir(top + path)\n"
+        "    time.sleep(0.1)  # it is looked at meanwhile\n"
+        f"    {then}\n"
+    )
+    runtime.register("f", code=tmp_path, timeout=1.0)
+
+    assert outcome is type(runtime.invoke("f", check=False).outcome)
+    assert outcome is type(runtime.invoke("f", check=False).outcome)

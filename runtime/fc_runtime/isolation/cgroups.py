@@ -139,8 +139,11 @@ class CgroupMeter:
     def read(self) -> Reading:
         if len(self._fds) < 2:
             return Reading(0, enforced=True)
-        used = int(os.pread(self._fds[0], 32, 0))
-        killed = read_fields(self._fds[1]).get(b"oom_kill", 0) > 0
+        try:
+            used = int(os.pread(self._fds[0], 32, 0))
+            killed = read_fields(self._fds[1]).get(b"oom_kill", 0) > 0
+        except OSError:  # a handler with the rights for it has left its cgroup, and removed it
+            return Reading(0, enforced=True)
         if not killed and 2 * used > self._limit:  # whoever is killed will be the largest no more
             self._largest = portable.largest_of(self._pid)
         # Never more than the limit, whatever it says: reclaim lags behind, and is the kernel's.
