@@ -21,6 +21,7 @@ from fc_runtime.function import Function
 from fc_runtime.http import HttpRequest
 from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
+from fc_runtime.pool import back_stop
 from fc_runtime.pool.core import Core
 from fc_runtime.pool.grants import Grant, Leave, OnItsOwn, Waiter
 from fc_runtime.pool.instance import Instance
@@ -189,6 +190,8 @@ class AsyncRuntime:
                     continue
                 else:
                     return refusal(request, grant)
+            if not request.pool.roster.back_stop_planned:
+                back_stop.plan(request.pool)
             try:
                 ending = await drive(serving.call)
             except BaseException:

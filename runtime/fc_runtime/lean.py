@@ -30,6 +30,7 @@ from fc_runtime.dispatch.placement import BRIEF_US, pace_ns
 from fc_runtime.dispatch.tap import Tap
 from fc_runtime.flight import Envelopes, Flight, early_answer
 from fc_runtime.outcome import Result
+from fc_runtime.pool import back_stop
 from fc_runtime.pool.core import Core
 from fc_runtime.pool.grants import Grant
 from fc_runtime.pool.instance import Instance
@@ -245,6 +246,9 @@ class Lean:
         flight.invocation = core.next_invocation()
         frame = flight.frame(self._envelopes.of(pool, len(flight.request_id)))
         flight.started_ns = time.monotonic_ns()
+        channel.due_ns = flight.started_ns + pool.timeout_ns
+        if not pool.roster.back_stop_planned:
+            back_stop.plan(pool)
         self._in_air[flight] = None
         tap.heard = flight
         sent = flight.sent = channel.write_small(frame)
@@ -276,6 +280,7 @@ class Lean:
                 core.placer.learn(flight.placement, paced_ns)
             if flight.placement is not None:
                 self._give_back(flight)
+            instance.channel.due_ns = 0
             flight.returned(instance, data[PREFIX_BYTES:], took_ns, microseconds)
             self._releasing = True
             try:

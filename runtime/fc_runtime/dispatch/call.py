@@ -101,6 +101,11 @@ class Call:
         """May it be over in a moment, and is the deadline so far off that nobody need ask?"""
         return self._timeout_ns > ROOMY_NS and not self.exchange.cold_now
 
+    @property
+    def latest_ns(self) -> int:
+        """When its last deadline will be over: another begins with READY, if that is owed."""
+        return self.deadline_ns if self.began_ns else self.deadline_ns + self._timeout_ns
+
     def wait_ms(self) -> float:
         """How long to wait before the next look."""
         until_ns = self.deadline_ns - self._ahead[0][0] if self._ahead else self.deadline_ns

@@ -38,7 +38,8 @@ class Channel:
     """Our ends of the two pipes of one instance, and its pidfd once there is one."""
 
     __slots__ = (
-        *("_enlarged", "_poll", "_watched", "apart", "pid", "pidfd", "request_fd", "response_fd"),
+        *("_enlarged", "_poll", "_watched", "apart", "due_ns", "pid", "pidfd", "request_fd"),
+        "response_fd",
     )
 
     def __init__(self, request_fd: int, response_fd: int) -> None:
@@ -47,6 +48,7 @@ class Channel:
         self.pid: int | None = None
         self.pidfd = -1
         self.apart: Apart | None = None  # where its process was told to wait; see `crowd`
+        self.due_ns = 0  # until when a caller on an event loop will have looked; see `back_stop`
         self._enlarged = False
         self._watched = False
         self._poll = select.poll()
@@ -151,6 +153,14 @@ class Channel:
         counted = array.array("i", [0])
         fcntl.ioctl(self.request_fd, termios.FIONREAD, counted)
         return counted[0]
+
+    def has_said_something(self) -> bool:
+        """As ``wait_readable(0)``, for others than its caller; False for one that is closed."""
+        if self.response_fd < 0:
+            return False
+        poller = select.poll()
+        poller.register(self.response_fd, _READ_EVENTS)
+        return bool(poller.poll(0))
 
     def process_ended(self) -> bool:
         """Has the process exited (reaped or not)? Unknown, so False, before there is a pidfd."""

@@ -35,6 +35,7 @@ async def drive(call: Call) -> Ending:
             if watched < 0 <= channel.pidfd:
                 watched = channel.pidfd
                 loop.add_reader(watched, ready.set)
+            channel.due_ns = call.latest_ns
             until = loop.time() + call.wait_ms() / 1000
             if not call.has_early:
                 timer = loop.call_at(until, ready.set)
@@ -47,6 +48,7 @@ async def drive(call: Call) -> Ending:
             if ending is not None:
                 return ending
     finally:
+        channel.due_ns = 0
         loop.remove_reader(channel.response_fd)
         if writing:
             loop.remove_writer(channel.request_fd)

@@ -30,6 +30,7 @@ DYING_NS: Final = int(GONE_WITHIN_S * 1e9)  # later it is told of as a survivor,
 class Roster:
     __slots__ = (
         "asleep",
+        "back_stop_planned",
         "changed",
         "dying",
         "end",
@@ -63,6 +64,7 @@ class Roster:
         self.used_ns = 0  # when an instance was last given back
         self.asleep = False  # out of use: its zygote may go once nobody is left
         self.top_up_planned = False
+        self.back_stop_planned = False
         self.expiry_planned = False
 
     # -- under the lock ------------------------------------------------------------------------

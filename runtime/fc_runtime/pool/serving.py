@@ -121,6 +121,9 @@ class Serving:
     def conclude(self, ending: Ending) -> Result:
         """What came of it. Raises Declined if no handler code ran and another try is due."""
         call = self.call
+        if ending is Ending.GONE and self.instance.doomed_ns:
+            ending = Ending.TIMED_OUT  # by `back_stop`, while nobody looked
+            call.ended_ns = call.deadline_ns
         if ending is not Ending.ANSWERED:
             return self._conclude_failure(ending)
         self.let_go()
@@ -248,7 +251,8 @@ class Serving:
         if natural:
             exited = instance.exit
         elif ending is Ending.TIMED_OUT:
-            core.supervisor.endings.doom(instance, call.deadline_ns)
+            if not instance.doomed_ns:
+                core.supervisor.endings.doom(instance, call.deadline_ns)
         else:
             exited = core.supervisor.endings.end(instance, ending.name.lower())
         self.let_go()  # only now: the kill comes first
