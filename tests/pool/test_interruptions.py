@@ -12,6 +12,7 @@ from fc_runtime.pool.instance import Instance
 from fc_runtime.pool.lifecycle import Trigger
 from fc_runtime.pool.serving import Serving
 from fc_runtime.pool.supervisor import Supervisor
+from fc_runtime.pool.zygote import Zygote
 from support.stage import Recorder, until
 
 
@@ -85,3 +86,14 @@ def test_the_start_of_a_zygote(
 
         assert runtime.invoke("who").ok
     assert 1 == len(log.of("zygote.started"))
+
+
+def test_the_start_of_an_instance(handlers: Path, interrupt: Callable[..., None]) -> None:
+    """Right after its zygote was asked for it: nothing of it is left, and the next call is served."""
+    with Runtime() as runtime:
+        runtime.register("who", code=handlers / "gate", handler="index.whoami", max_instances=1)
+        interrupt("after", Zygote, "_send", ANY, ANY)
+        with pytest.raises(KeyboardInterrupt):
+            runtime.invoke("who")
+
+        assert runtime.invoke("who").ok
