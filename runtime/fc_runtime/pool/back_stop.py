@@ -9,7 +9,7 @@ answer, or only that it is ready, is given a minute. What its caller is told, if
 the answer if it was there, else the deadline.
 
 It costs a call two stores. The look is one for a pool, planned by a call that finds none planned,
-so an idle runtime has none.
+so an idle runtime has none; a call with a shorter deadline than its function's waits for it.
 """
 
 import time

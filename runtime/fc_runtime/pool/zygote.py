@@ -103,7 +103,8 @@ class Zygote:
                 self.wake()
             except BaseException:  # at Ctrl-C it may have been sent: it ends at its first read
                 del self.instances[instance.id]
-                self._leave_if_done()
+                with suppress(OSError):  # what was raised first says more
+                    self._leave_if_done()
                 raise
 
     def reap(self, instance: "Instance") -> None:
