@@ -451,7 +451,7 @@ def folder() -> Iterator[Path]:
 def cell(folder: Path) -> Cell:
     if not (folder / "cgroup.kill").exists():
         pytest.skip("no cgroup.kill: Linux before 5.14")
-    return Cell([str(folder)], LIMITS, f"{folder}/cgroup.kill", b"1")
+    return Cell([str(folder)], LIMITS, str(folder), "cgroup.kill", b"1")
 
 
 def wait_for(folder: Path, line: str) -> None:

@@ -76,6 +76,23 @@ def test_who_is_left_behind_is_ended(
     assert 0 == caller.stats()["survivors"]
 
 
+def test_who_was_left_by_a_short_call_is_ended(
+    recycled: Deploy, isolation: str, caller: SyncCaller, log: Recorder
+) -> None:
+    """
+    A sibling of the worker's is nobody's below here either, and to start one takes a fraction of a
+    millisecond: a call need not have taken long to have left somebody.
+    """
+    function = recycled("leave_a_sibling")
+
+    served = [function().text for _ in range(5)]
+
+    assert (5 if isolation.startswith("cgroup") else 1) == len(set(served))
+    caller.unregister(function.name)
+    log.wait_for("instance.exited", count=len(set(served)))
+    assert 0 == caller.stats()["survivors"]
+
+
 def test_event_that_was_never_read_is_served_by_another(recycled: Deploy) -> None:
     """The handler has closed the pipe that events come by: nobody has seen the next one."""
     function = recycled("close_request_pipe")

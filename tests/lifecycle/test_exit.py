@@ -282,6 +282,49 @@ print("fine")
     assert [] == left(host)
 
 
+def test_the_last_descriptors_go_while_an_instance_is_forked(
+    program: Callable[..., Program],
+) -> None:
+    """There was room for it when it was asked for, so it is watched, and its call is answered."""
+    host = program(
+        f"""{START}
+import resource
+from fc_runtime.pool.instance import Instance
+runtime = made()
+runtime.invoke("who")
+taken = []
+begun = Instance.__init__
+
+def then_fill_up(instance, *args):
+    begun(instance, *args)
+    try:
+        while True:
+            taken.append(os.dup(0))
+    except OSError:
+        pass
+
+Instance.__init__ = then_fill_up
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+for _ in range(5):
+    runtime.register("more", code=HANDLERS + "/gate", handler="index.echo",
+                     environment={{"LD_TEST_MARK": MARK}})
+    now = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (now + 20, hard))
+    assert runtime.invoke("more", b"here").text == "here"
+    assert taken
+    while taken:
+        os.close(taken.pop())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    runtime.unregister("more")
+runtime.close()
+print("fine")
+"""
+    )
+
+    assert (0, "fine\n", "") == host.finish(30)
+    assert [] == left(host)
+
+
 def test_more_callers_than_descriptors(program: Callable[..., Program]) -> None:
     """
     Forty callers where there is room for a few instances: each is answered or refused, nobody
@@ -295,7 +338,8 @@ runtime.register("many", code=HANDLERS + "/gate", handler="index.echo", max_inst
                  idle_timeout=0.2, environment={{"LD_TEST_MARK": MARK}})
 runtime.invoke("who")
 before = len(os.listdir("/proc/self/fd"))
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
 answered = refused = 0
 for future in [runtime.submit("many", str(n)) for n in range(40)]:
     try:
@@ -304,6 +348,7 @@ for future in [runtime.submit("many", str(n)) for n in range(40)]:
         refused += 1
 assert answered and answered + refused == 40, (answered, refused)
 assert runtime.invoke("many", b"still").text == "still"
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))  # to look needs one, too
 deadline = time.monotonic() + 10
 while len(os.listdir("/proc/self/fd")) > before + 2 and time.monotonic() < deadline:
     time.sleep(0.02)

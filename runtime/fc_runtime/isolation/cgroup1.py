@@ -33,7 +33,7 @@ class Cell(CgroupCell):
     events = "memory.oom_control"
 
     def __init__(self, folders: Sequence[str], limits: Limits, pids: str) -> None:
-        super().__init__(folders, limits, f"{pids}/pids.max", b"0")
+        super().__init__(folders, limits, pids, "pids.max", b"0")
         self._list = f"{pids}/cgroup.procs"
         self._held: dict[int, int] = {}  # pidfds of members
 

@@ -89,7 +89,7 @@ class Cgroup2:
     def cell(self, number: int, limits: Limits) -> Cell:
         folder = f"{self._base}/{number}"
         os.mkdir(folder)
-        cell = Cell([folder], limits, f"{folder}/cgroup.kill", b"1")
+        cell = Cell([folder], limits, folder, "cgroup.kill", b"1")
         try:
             write(f"{folder}/memory.max", str(limits.memory_bytes))
             if os.path.exists(f"{folder}/memory.swap.max"):  # not without swap accounting

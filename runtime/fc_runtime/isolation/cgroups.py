@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+from fc_worker import tree
 
 from fc_runtime.isolation import portable
 from fc_runtime.isolation.manners import AT_A_TIME, Manners
@@ -163,13 +164,16 @@ class CgroupCell:
     usage: str
     events: str
 
-    def __init__(self, folders: Sequence[str], limits: Limits, killer: str, word: bytes) -> None:
-        """*killer*: the file in which *word* is the beginning of the end."""
+    def __init__(
+        self, folders: Sequence[str], limits: Limits, pids: str, killer: str, word: bytes
+    ) -> None:
+        """*pids*: the folder that counts processes; in its *killer*, *word* begins the end."""
         self.folders: Sequence[str] = tuple(folders)
-        self._killer = killer
+        self._counter = f"{pids}/pids.current"
+        self._killer = f"{pids}/{killer}"
         self._word = word
         self.limits = limits
-        self._kill_fd = -1
+        self._count_fd = self._kill_fd = -1
         self._manners = Manners()
 
     def get_ready(self, _pid: int) -> None:
@@ -185,6 +189,12 @@ class CgroupCell:
 
     def close_files(self) -> None:
         fd, self._kill_fd = self._kill_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def forget(self) -> None:
+        self.close_files()
+        fd, self._count_fd = self._count_fd, -1
         if fd >= 0:
             os.close(fd)
 
@@ -222,7 +232,7 @@ class CgroupCell:
                 portable.kill_by_pidfd(one)
 
     def close(self) -> bool:
-        self.close_files()
+        self.forget()
         for folder in reversed(self.folders):  # more than one thread may do so at the same time
             try:
                 os.rmdir(folder)
@@ -234,5 +244,13 @@ class CgroupCell:
 
     def members(self) -> Sequence[int]:
         with suppress(OSError):
-            return [int(pid) for pid in Path(self.folders[0], "cgroup.procs").read_text().split()]
+            return [int(pid) for pid in tree.read_file(f"{self.folders[0]}/cgroup.procs").split()]
         return ()
+
+    def holds_more_than(self, known: int) -> bool:
+        with suppress(OSError):  # out of descriptors: the list will say it, or nobody can
+            if self._count_fd < 0:
+                self._count_fd = os.open(self._counter, os.O_RDONLY | os.O_CLOEXEC)
+            if int(os.pread(self._count_fd, 32, 0)) <= known:  # 1 us, but threads are counted
+                return False
+        return len(self.members()) > known

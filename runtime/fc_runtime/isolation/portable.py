@@ -93,6 +93,12 @@ class TreeCell:
     def members(self) -> Sequence[int]:
         return ()
 
+    def holds_more_than(self, _known: int) -> bool:
+        return False  # whoever is no descendant is not known
+
+    def forget(self) -> None:
+        pass
+
 
 class Portable:
     name = "portable"

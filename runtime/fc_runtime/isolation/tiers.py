@@ -88,6 +88,14 @@ class Cell(Protocol):
         """Who is in it, as far as the cell itself knows: for telling of survivors."""
         ...
 
+    def holds_more_than(self, known: int) -> bool:
+        """Are there more than *known* processes in it, as far as the cell itself knows?"""
+        ...
+
+    def forget(self) -> None:
+        """In a forked child of the host: close the child's copies of its descriptors."""
+        ...
+
 
 class Isolation(Protocol):
     """One tier, as used by one runtime."""

@@ -9,6 +9,7 @@ import fcntl
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -67,6 +68,7 @@ class Instance:
         "name",
         "peak_bytes",
         "pool",
+        "room",
         "scratch",
         "stack_fd",
         "state",
@@ -97,12 +99,11 @@ class Instance:
         self.decoder = Decoder(max_body)
         self.log_fd = self.stack_fd = self.init_pidfd = -1
         self.init_pid: int | None = None  # process 1 of its pid namespace, if it has one
-        holding = pool.core.holding
-        self.cell = holding.isolation.cell(number, pool.limits)
+        self.cell = pool.core.holding.isolation.cell(number, pool.limits)
         opened: list[int] = []
         try:
             if zygote.has_scratch_folders:
-                self.scratch = holding.scratch_folder(number)
+                self.scratch = pool.core.holding.scratch_folder(number)
             opened += os.pipe2(os.O_CLOEXEC)
             opened += os.pipe2(os.O_CLOEXEC)
             opened += os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -114,8 +115,9 @@ class Instance:
                 os.close(fd)
             self._leave()
             raise
-        request_out, request_in, response_out, response_in, self.stack_fd, stack_in = opened[:6]
-        self.log_fd, window = opened[6:]
+        request_out, request_in, response_out, response_in, *own = opened
+        self.stack_fd, stack_in, self.log_fd, window = own
+        self.room = [stack_in, window]  # kept for its pidfds, until they have come
         os.set_blocking(request_in, False)
         os.set_blocking(response_out, False)
         self.channel = Channel(request_in, response_out)
@@ -126,7 +128,7 @@ class Instance:
             self._leave()
             raise
         finally:
-            for fd in (request_out, response_in, stack_in, window):
+            for fd in (request_out, response_in):
                 os.close(fd)
 
     def _leave(self) -> None:
@@ -164,9 +166,16 @@ class Instance:
         head = os.pread(self.log_fd, LOG_BYTES, 0)
         return head + CUT_MARK + os.pread(self.log_fd, LOG_BYTES, size - LOG_BYTES)
 
+    def make_room(self) -> None:
+        """Its pidfds have come, or will be opened now."""
+        with suppress(IndexError):  # whoever disposes of it may be doing the same
+            while True:
+                os.close(self.room.pop())
+
     def close(self) -> None:
         self.channel.close()
         self.window.close()
+        self.make_room()
         mine = (self.log_fd, self.stack_fd, self.init_pidfd)
         self.log_fd = self.stack_fd = (
             self.init_pidfd

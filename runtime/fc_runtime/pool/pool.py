@@ -297,4 +297,5 @@ class Pool:
         """In a forked child of the host: close the child's copies of our descriptors."""
         for instance in self.roster.live:
             instance.close()
+            instance.cell.forget()
         self.keeper.forget()

@@ -25,7 +25,6 @@ from fc_runtime.pool.request import Request
 if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
 
-LOOK_AROUND_NS: Final = 1_000_000
 STARTS: Final = 3  # tries, when a zygote dies under a start
 _EVENTS: Final = {ending: f"invocation.{ending.name.lower()}" for ending in Ending}
 
@@ -306,12 +305,12 @@ class Serving:
         return result
 
     def _strangers(self, headers: Mapping[str, Any]) -> str | None:
-        """A word, if the cell of one that was long enough at it holds somebody else besides."""
-        if m.CHILDREN not in headers and headers.get(m.RUN_NS, 0) < LOOK_AROUND_NS:
+        """A word, if the cell of one that was not quick (`QUICK_NS`) holds somebody besides."""
+        if m.RUN_NS not in headers:
             return None
         instance = self.instance
-        known = 1 if instance.init_pidfd < 0 else 2
-        return "strangers" if len(instance.cell.members()) > known else None
+        has_init = instance.init_pidfd >= 0 or instance.channel.pid is None  # then it may have one
+        return "strangers" if instance.cell.holds_more_than(1 + has_init) else None
 
     def _was_never_read(self) -> bool:
         """

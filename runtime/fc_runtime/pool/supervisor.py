@@ -31,6 +31,7 @@ from fc_runtime.pool.threads import Threads, start_thread
 from fc_runtime.pool.zygote import Zygote
 
 BACKGROUND_THREADS: Final = 4
+_UNSEEN: Final = "the host had no file descriptor left to watch it"
 LONGEST_SLEEP_S: Final = 86_400.0  # epoll takes no more than 2**31 milliseconds
 
 
@@ -210,12 +211,14 @@ class Supervisor:
             return
         match message[m.OP]:
             case m.FORKED:
-                pidfd = descriptors[0] if descriptors else _pidfd_without_room(message["pid"])
-                if pidfd is None:
+                instance.make_room()
+                pids = [pid for pid in (message["pid"], message["init"]) if pid]
+                pidfds = _all_of(pids, descriptors)
+                if pidfds is None:
                     return
-                if len(descriptors) > 1:
-                    instance.init_pid, instance.init_pidfd = message["init"], descriptors[1]
-                instance.channel.adopt(message["pid"], pidfd)
+                if len(pids) > 1:
+                    instance.init_pid, instance.init_pidfd = pids[1], pidfds[1]
+                instance.channel.adopt(pids[0], pidfds[0])
                 with suppress(OverloadedError):  # no thread: the next one makes its own
                     self.background.run(instance.pool.core.holding.isolation.make_ready)
                 self.log.debug(
@@ -226,11 +229,12 @@ class Supervisor:
                 )
                 if instance.condemned:  # not if it was told to go: its `pre_stop` may be running
                     with suppress(ProcessLookupError):
-                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                        signal.pidfd_send_signal(pidfds[0], signal.SIGKILL)
             case m.FORK_FAILED:
                 self._note_exit(instance, Exit(None, reason=f"cannot fork: {message['error']}"))
             case m.EXITED:
-                ending = Exit(message["code"], message["swept"], tuple(message["left"]))
+                unseen = "" if instance.channel.pid is not None else _UNSEEN
+                ending = Exit(message["code"], message["swept"], tuple(message["left"]), unseen)
                 if ending.survivors:
                     self.endings.note_survivors(instance, ending.survivors)
                 self._note_exit(instance, ending)
@@ -277,15 +281,20 @@ def _never_forked(zygote: Zygote) -> Exit:
     return Exit(code, reason=reason, of_zygote=True)
 
 
-def _pidfd_without_room(pid: int) -> int | None:
+def _all_of(pids: list[int], pidfds: list[int]) -> list[int] | None:
     """
-    The host was out of descriptors when the pidfd of a new process came, and it was lost. Nothing
-    may run that cannot be ended: another one, or the end of the process. The pid is safe to use,
-    the zygote reaps only when told.
+    The pidfds of a new process, of which the last ones did not come if the host was out of
+    descriptors (`Instance.room` was kept for that). Nothing may run that cannot be ended: they are
+    opened, or the process is. The pids are safe to use, the zygote reaps only when told.
     """
     try:
-        return os.pidfd_open(pid)
+        while len(pidfds) < len(pids):
+            pidfds.append(os.pidfd_open(pids[len(pidfds)]))
     except OSError:
+        for pidfd in pidfds:
+            os.close(pidfd)
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pids[-1], signal.SIGKILL)  # process 1 of its namespace, if it has one
         return None
+    return pidfds
+
