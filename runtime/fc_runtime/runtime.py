@@ -385,7 +385,10 @@ class Runtime:
     # -- the rest ------------------------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
-        """Counters and gauges, JSON-able; see docs/operations.md."""
+        """
+        Counters and gauges, JSON-able; see docs/operations.md. Takes no lock of a pool's, so that a
+        signal handler may call it; while calls come and go, two gauges may be a moment apart.
+        """
         tasks = {} if self._local is None else {"tasks": self._local.stats()}
         return {**self._core.stats(), **tasks}
 

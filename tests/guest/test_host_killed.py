@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.stage import Gate, Program, marked, until
+from support.tiers import AVAILABLE
 
 GONE_WITHIN_S = 1.0
 
@@ -62,6 +63,26 @@ def test_nothing_is_left(program: Callable[..., Program], gate: Gate) -> None:
     host.process.wait()
 
     assert [] == left_after_a_second(host)
+
+
+def cgroups_of(host: Program) -> list[str]:
+    return [
+        f"{above}/{name}"
+        for above, folders, _ in os.walk("/sys/fs/cgroup")
+        for name in folders
+        if name.startswith(f"fc-runtime-{host.pid}-")
+    ]
+
+
+def test_no_cgroup_is_left(program: Callable[..., Program], gate: Gate) -> None:
+    """Neither those of instances, nor the one that was made ahead, nor the runtime's own."""
+    host = host_of(program, gate)
+    if AVAILABLE[0].startswith("cgroup"):
+        assert cgroups_of(host)
+    host.signal(signal.SIGKILL)
+    host.process.wait()
+
+    until(lambda: not cgroups_of(host), what="their removal")
 
 
 def test_nothing_is_left_of_many_calls(program: Callable[..., Program], gate: Gate) -> None:

@@ -347,7 +347,10 @@ def _remove(child: Child) -> None:
 
         shutil.rmtree(child.scratch, ignore_errors=True)
     for folder in (*child.cgroups, *filter(None, [child.scratch])):
-        for path in (folder, os.path.dirname(folder)):
+        above, ahead = os.path.dirname(folder), []  # and who was to be the next instance's
+        with suppress(OSError):
+            ahead = [f"{above}/{name}" for name in os.listdir(above) if name.startswith("spare-")]
+        for path in (folder, *ahead, above):
             with suppress(OSError):
                 os.rmdir(path)
 

@@ -114,6 +114,8 @@ class Cgroup1:
                     made[name] = next(there, None) or cgroups.make_base(found.own[name])
             tier = cls(made)
             tier.cell(0, Limits(memory_bytes=2**30, processes=8)).close()
+            if "cpu" in made and made["cpu"] not in (made["memory"], made["pids"]):
+                os.rmdir(made["cpu"])  # until a function wants it: no cell of others' removes it
         except OSError as error:
             for base in made.values():
                 cgroups.remove_tree(base)
@@ -142,6 +144,8 @@ class Cgroup1:
         folders = list(dict.fromkeys(wanted.values()))
         cell = Cell(folders, limits, wanted["pids"])
         try:
+            if limits.cpu is not None:
+                self._bases["cpu"].mkdir(exist_ok=True)
             for folder in folders:
                 os.mkdir(folder)
             memory, cpu = wanted["memory"], wanted.get("cpu")

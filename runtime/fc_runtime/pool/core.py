@@ -229,8 +229,7 @@ class Core:
     # -- telling -------------------------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
-        with self._lock:
-            pools = dict(self._pools)
+        pools = self._pools.copy()  # at once, and without a lock: see `Runtime.stats`
         return {
             "isolation": self.holding.isolation.name,
             "kills": self.supervisor.endings.kills,

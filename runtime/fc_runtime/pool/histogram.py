@@ -25,10 +25,10 @@ class Histogram:
     def snapshot(self) -> dict[str, Any]:
         """
         JSON-able: ``count``, ``sum``, ``max`` in milliseconds, and ``buckets``: how many took at
-        most so long, cumulative as Prometheus has it, by upper bound.
+        most so long, cumulative as Prometheus has it, by upper bound. Takes no lock: see
+        `Runtime.stats`.
         """
-        with self._lock:
-            counts, total, longest = list(self._counts), self._sum_ms, self._max_ms
+        counts, total, longest = list(self._counts), self._sum_ms, self._max_ms
         buckets: dict[str, int] = {}
         so_far = 0
         for bound, count in zip((*map(str, BOUNDS_MS), "+Inf"), counts, strict=True):

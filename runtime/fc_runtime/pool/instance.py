@@ -7,6 +7,7 @@ pool's lock. The pid is safe to use until `dispose`: the zygote reaps only when 
 
 import fcntl
 import os
+import signal
 import threading
 import time
 from contextlib import suppress
@@ -184,9 +185,32 @@ class Instance:
             if fd >= 0:
                 os.close(fd)
 
+    def forget(self) -> None:
+        """In a forked child of the host."""
+        self.close()
+        self.cell.forget()
+
 
 def _log_memory() -> int:
     """A file in memory: nothing blocks when nobody reads, and it outlives its writer (D10)."""
     fd = os.memfd_create("fc-log", os.MFD_CLOEXEC)
     fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
     return fd
+
+
+def all_of(pids: list[int], pidfds: list[int]) -> list[int] | None:
+    """
+    The pidfds of a new process, of which the last ones did not come if the host was out of
+    descriptors (`Instance.room` was kept for that). Nothing may run that cannot be ended: they are
+    opened, or the process is. The pids are safe to use, the zygote reaps only when told.
+    """
+    try:
+        while len(pidfds) < len(pids):
+            pidfds.append(os.pidfd_open(pids[len(pidfds)]))
+    except OSError:
+        for pidfd in pidfds:
+            os.close(pidfd)
+        with suppress(ProcessLookupError):
+            os.kill(pids[-1], signal.SIGKILL)  # process 1 of its namespace, if it has one
+        return None
+    return pidfds

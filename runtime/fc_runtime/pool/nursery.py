@@ -183,10 +183,13 @@ def plan_top_up(pool: "Pool", not_before_s: float = 0.0) -> None:
         not_before_s: seconds that whoever has just been served shall have the CPUs to himself.
     """
     roster = pool.roster
-    if not roster.top_up_planned and not roster.dying and roster.missing() > 0:
-        roster.top_up_planned = True
-        delay_s = max(roster.setbacks.delay_s, not_before_s)
-        pool.core.supervisor.after(delay_s, partial(_top_up, pool))
+    try:
+        if not roster.top_up_planned and not roster.dying and roster.missing() > 0:
+            delay_s = max(roster.setbacks.delay_s, not_before_s)
+            pool.core.supervisor.after(delay_s, partial(_top_up, pool))
+            roster.top_up_planned = True
+    except RecursionError:
+        pass  # his caller's, whose call need not fail of it: whoever comes next plans it
 
 
 def _top_up(pool: "Pool") -> None:

@@ -66,8 +66,7 @@ class Pool:
         self._recycle = RecyclePolicy(function.max_invocations)
 
     @property
-    def longest_call_s(self) -> float:
-        """What one call may take, its start and the hooks after it included."""
+    def longest_call_s(self) -> float:  # its start and the hooks after it included
         return longest_call_s(self.function)
 
     # -- an instance, and back -----------------------------------------------------------------
@@ -147,7 +146,7 @@ class Pool:
             if waiter.errand is None:
                 self.release(grant)
             else:  # somebody may be writing to it right now
-                self.core.supervisor.endings.threads.run(partial(self._take_back, waiter, grant))
+                self.core.supervisor.aside(partial(self._take_back, waiter, grant))
 
     def _take_back(self, waiter: Waiter, instance: Instance) -> None:
         if waiter.wait_until_begun():
@@ -213,9 +212,10 @@ class Pool:
         return self._recycle.reason(instance.invocations)
 
     def abandon(self, instance: Instance) -> None:
-        """Its caller left in the middle of a call."""
+        """Its caller left in the middle of a call, wherever that was; see `Supervisor.soon`."""
         if instance.state is State.LEASED:
-            self.core.supervisor.endings.threads.run(partial(self._end_abandoned, instance))
+            soon, run = self.core.supervisor.soon, self.core.supervisor.endings.threads.run
+            soon(partial(run, partial(self._end_abandoned, instance)))
 
     def _end_abandoned(self, instance: Instance) -> None:
         self.core.supervisor.endings.end(instance, "abandoned")
@@ -273,7 +273,7 @@ class Pool:
             self.core.supervisor.endings.end(instance, "abandoned")
             self.failed_start(instance, None, served=True)
 
-        self.core.supervisor.endings.threads.run(end)
+        self.core.supervisor.aside(end)
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -296,6 +296,5 @@ class Pool:
     def forget(self) -> None:
         """In a forked child of the host: close the child's copies of our descriptors."""
         for instance in self.roster.live:
-            instance.close()
-            instance.cell.forget()
+            instance.forget()
         self.keeper.forget()

@@ -154,6 +154,16 @@ class Roster:
         """Is nobody there, and nobody about to come? Who starts one serves, or warms, by now."""
         return not (self.live or self.warming or self.serving)
 
+    def snapshot(self) -> dict[str, int]:
+        """As `Runtime.stats` tells it; of one instant only while the lock is held."""
+        return {
+            "idle": len(self.idle),
+            "serving": self.serving,
+            "warming": self.warming,
+            "processes": len(self.live),
+            "waiting": len(self.waiters),
+        }
+
     # -- taking the lock -----------------------------------------------------------------------
 
     def live_instances(self) -> list[Instance]:
@@ -168,14 +178,3 @@ class Roster:
     def wait_until_empty(self, within_s: float) -> bool:
         with self.changed:
             return self.changed.wait_for(lambda: not self.live and not self.warming, within_s)
-
-    def snapshot(self) -> dict[str, int]:
-        """As `Runtime.stats` tells it."""
-        with self.lock:
-            return {
-                "idle": len(self.idle),
-                "serving": self.serving,
-                "warming": self.warming,
-                "processes": len(self.live),
-                "waiting": len(self.waiters),
-            }

@@ -8,6 +8,7 @@ verification, whenever the ending is not ANSWERED.
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fc_worker import messages as m, wire
@@ -210,15 +211,15 @@ class Serving:
         """The caller leaves in the middle: nobody waits for the answer any more."""
         if not self._held:
             return  # it had been given back before
+        supervisor = self._core.supervisor
+        supervisor.soon(partial(supervisor.endings.threads.run, self._end_abandoned))
         self._held = False
-        self.let_go()
-        pool = self.request.pool
-        self._core.supervisor.endings.threads.run(self._end_abandoned)
-        pool.counts.invocations += 1
+        self.request.pool.counts.invocations += 1
 
     # -- the parts -----------------------------------------------------------------------------
 
     def _end_abandoned(self) -> None:
+        self.let_go()
         self._core.supervisor.endings.end(self.instance, "abandoned")
         self._give_back_dead(None)
 

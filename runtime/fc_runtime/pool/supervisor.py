@@ -26,7 +26,7 @@ from fc_runtime.errors import InternalError, OverloadedError
 from fc_runtime.pool import exits
 from fc_runtime.pool.endings import GONE_WITHIN_S, Endings
 from fc_runtime.pool.events import Log
-from fc_runtime.pool.instance import Exit, Instance
+from fc_runtime.pool.instance import Exit, Instance, all_of
 from fc_runtime.pool.threads import Threads, start_thread
 from fc_runtime.pool.zygote import Zygote
 
@@ -70,6 +70,27 @@ class Supervisor:
                 del self._zygotes[fd]
                 raise OverloadedError(f"cannot hear from a process: {error}") from error
 
+    def soon(self, task: Callable[[], None]) -> None:
+        """
+        Run *task*, which must be short, on this thread. No lock, no thread, and two frames at most:
+        so also at the end of a recursion, and while the interpreter ends.
+        """
+        self._tasks.append(task)
+        if self._woken:
+            return  # and it has not looked at its tasks yet
+        self._woken = True
+        try:
+            os.eventfd_write(self._wake, 1)
+        except (OSError, ValueError):
+            pass  # closed: then nobody is interested in tasks
+        except BaseException:
+            self._woken = False
+            raise
+
+    def aside(self, work: Callable[[], None]) -> None:
+        """As `soon`, for *work* that ends something: on a thread for that, it takes its time."""
+        self.soon(partial(self.endings.threads.run, work))
+
     def after(self, seconds: float, task: Callable[[], None]) -> None:
         """Run *task*, which must be short, on this thread, in *seconds* from now."""
         at = time.monotonic_ns() + int(seconds * 1e9)
@@ -77,7 +98,7 @@ class Supervisor:
         def add() -> None:
             heapq.heappush(self._timers, (at, next(self._order), task))
 
-        self._post(add)
+        self.soon(add)
 
     def stop(self) -> None:
         """End the thread. All zygotes are gone by then."""
@@ -85,7 +106,7 @@ class Supervisor:
             self._stopping = True
             thread = self._thread
         if thread is not None and not self.is_this_thread():
-            self._post(lambda: None)
+            self.soon(lambda: None)
             thread.join(GONE_WITHIN_S)
         self.forget()
 
@@ -116,7 +137,7 @@ class Supervisor:
         until = time.monotonic() + within_s
         while self._zygotes and time.monotonic() < until:
             gone = threading.Event()
-            self._post(gone.set)
+            self.soon(gone.set)
             gone.wait(until - time.monotonic())
             with self._lock:
                 waiting = list(self._zygotes.values())
@@ -134,14 +155,6 @@ class Supervisor:
         return self._thread is not None
 
     # -- the thread ----------------------------------------------------------------------------
-
-    def _post(self, task: Callable[[], None]) -> None:
-        self._tasks.append(task)
-        if self._woken:
-            return  # and it has not looked at its tasks yet
-        self._woken = True
-        with suppress(OSError, ValueError):  # closed: then nobody is interested in tasks
-            os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -213,7 +226,7 @@ class Supervisor:
             case m.FORKED:
                 instance.make_room()
                 pids = [pid for pid in (message["pid"], message["init"]) if pid]
-                pidfds = _all_of(pids, descriptors)
+                pidfds = all_of(pids, descriptors)
                 if pidfds is None:
                     return
                 if len(pids) > 1:
@@ -279,22 +292,3 @@ def _never_forked(zygote: Zygote) -> Exit:
     reason = f"the preload {zygote.preloading!r} ended the zygote"
     code = None if zygote.exit_code == -signal.SIGKILL else zygote.exit_code
     return Exit(code, reason=reason, of_zygote=True)
-
-
-def _all_of(pids: list[int], pidfds: list[int]) -> list[int] | None:
-    """
-    The pidfds of a new process, of which the last ones did not come if the host was out of
-    descriptors (`Instance.room` was kept for that). Nothing may run that cannot be ended: they are
-    opened, or the process is. The pids are safe to use, the zygote reaps only when told.
-    """
-    try:
-        while len(pidfds) < len(pids):
-            pidfds.append(os.pidfd_open(pids[len(pidfds)]))
-    except OSError:
-        for pidfd in pidfds:
-            os.close(pidfd)
-        with suppress(ProcessLookupError):
-            os.kill(pids[-1], signal.SIGKILL)  # process 1 of its namespace, if it has one
-        return None
-    return pidfds
-

@@ -43,14 +43,14 @@ def dismiss(instance: Instance, reason: str) -> None:
         if function.pre_stop is None or not core.hooks.before_stop(instance, _send_off):
             _send_off(instance, True)
     else:
-        core.supervisor.endings.threads.run(partial(kill, instance, reason))
+        core.supervisor.aside(partial(kill, instance, reason))
 
 
 def _send_off(instance: Instance, well: bool) -> None:
     """Tell it to go; make it go, if it is not *well* enough to hear that."""
     supervisor = instance.pool.core.supervisor
     if not well:
-        supervisor.endings.threads.run(partial(kill, instance, instance.stop_reason))
+        supervisor.aside(partial(kill, instance, instance.stop_reason))
         return
     instance.channel.hang_up()
     supervisor.after(LAST_WORDS_S, partial(_insist, instance))
@@ -105,7 +105,6 @@ def plan_expiry(pool: "Pool") -> None:
         since_ns = now  # a zygote that nobody came out of alive is not kept for good either
     else:
         return
-    roster.expiry_planned = True
     reference = weakref.ref(pool)  # the timer must not outlive a replaced pool
 
     def expire_if_there() -> None:
@@ -114,6 +113,7 @@ def plan_expiry(pool: "Pool") -> None:
             _expire(there)
 
     pool.core.supervisor.after((since_ns + roster.scaling.idle_ns - now) / 1e9, expire_if_there)
+    roster.expiry_planned = True
 
 
 def leave_if_empty(pool: "Pool") -> None:
