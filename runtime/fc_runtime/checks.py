@@ -3,14 +3,15 @@ What a field of a `Function` may hold: each check hands back the value as it is 
 InvalidFunctionError that names the field, its value, and what would do.
 """
 
+import logging
 import math
 import os
 import re
+import select
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final
+from typing import Final, NoReturn
 
 from fc_runtime import code_package
 from fc_runtime.credentials import is_text
@@ -20,6 +21,7 @@ MAX_TIMEOUT_S: Final = 86_400.0  # FC's own, spec 12
 MAX_ENVIRONMENT_BYTES: Final = 64 * 1024  # FC allows 4 KiB; we are no stricter than need be
 MAX_LIST_BYTES: Final = 16 * 1024  # all preloads, or all layers: it goes in one datagram
 MAX_LABEL_CHARS: Final = 512
+LONGEST_DRAIN_S: Final = 1e9  # a lock cannot be waited for much longer
 MIN_CPUS: Final = 0.05  # FC's own, spec 12
 MAX_CPUS: Final = 256.0
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -48,6 +50,39 @@ def check_label(name: str, value: object) -> None:
         )
 
 
+def checked_drain(value: object) -> float | None:
+    """Seconds to go on for; None is as long as need be."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise InvalidFunctionError("drain", value, "a number of seconds, or None")
+    return float(min(value, LONGEST_DRAIN_S))
+
+
+def check_log(value: object) -> None:
+    for word in ("debug", "info", "warning"):
+        if not callable(getattr(value, word, None)):
+            raise InvalidFunctionError("log", value, "a structlog logger, or None")
+    if isinstance(value, logging.Logger | logging.LoggerAdapter):
+        raise InvalidFunctionError(
+            "log", value, "structlog.wrap_logger(…) of it: events have fields of their own"
+        )
+
+
+def check_interpreter() -> None:
+    """What this program is run by: instances are made by it, too."""
+    path = sys.executable
+    named_python = isinstance(path, str) and Path(path).name.startswith("python")
+    if not isinstance(path, str) or not path or (hasattr(sys, "frozen") and not named_python):
+        raise InvalidFunctionError(
+            "sys.executable", path, "the path of a Python interpreter, which makes the instances"
+        )
+    if not hasattr(select, "epoll"):
+        raise InvalidFunctionError(
+            "select", "no epoll", "a process that nothing (gevent?) has patched, on Linux"
+        )
+
+
 def check_word(name: str, value: object, words: Sequence[str]) -> None:
     if value not in words:
         raise InvalidFunctionError(name, value, f"one of {', '.join(words)}")
@@ -72,15 +107,37 @@ def existing_code(value: object) -> Path:
     given = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not given or not is_text(given):
         raise InvalidFunctionError("code", value, "the path of a folder or of a .zip file")
-    path = Path(given).absolute()
-    if path.is_dir():
+    try:
+        path = Path(given).absolute()
+        is_folder = path.is_dir()
+        if not path.exists():
+            raise InvalidFunctionError("code", str(value), f"there is no {path}")
+    except OSError as error:  # no working directory; a name that is too long
+        raise InvalidFunctionError(
+            "code", given[:100], f"it cannot be looked at: {error}"
+        ) from error
+    if is_folder:
         return path.resolve()
-    if not path.exists():
-        raise InvalidFunctionError("code", str(value), f"there is no {path}")
     if path.suffix != ".zip":
         raise InvalidFunctionError("code", str(value), "neither a folder nor a .zip file")
     code_package.check_zip(path)
     return path.resolve()
+
+
+class FixedMapping(dict[str, str]):
+    """A dict that stays as it is, so that it can have a hash; copies and pickles as any other."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("this mapping cannot be changed; make another one")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type["FixedMapping"], tuple[dict[str, str]]]:
+        return FixedMapping, (dict(self),)
 
 
 def checked_environment(value: object) -> Mapping[str, str]:
@@ -97,7 +154,7 @@ def checked_environment(value: object) -> Mapping[str, str]:
     _check_bytes(
         "environment", [f"{name}={text}\0" for name, text in value.items()], MAX_ENVIRONMENT_BYTES
     )
-    return MappingProxyType(dict(value))
+    return FixedMapping(value)
 
 
 def checked_modules(field: str, value: object) -> tuple[str, ...]:

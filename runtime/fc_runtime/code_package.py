@@ -43,7 +43,10 @@ def has_module(code: Path, stem: str) -> bool:
     """Is there a module or package *stem* (``dir/name``) in this folder or zip file?"""
     wanted = [stem + suffix for suffix in _SUFFIXES]
     if code.is_dir():
-        return any((code / name).is_file() for name in wanted)
+        try:
+            return any((code / name).is_file() for name in wanted)
+        except OSError:  # longer than any name may be
+            return False
     names = {entry.filename.removeprefix("./") for entry in _checked_entries(code)}
     return any(name in names for name in wanted)
 

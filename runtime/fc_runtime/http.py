@@ -59,10 +59,13 @@ class HttpRequest:
             if not isinstance(value, str):
                 raise InvalidFunctionError("http", type(value).__name__, f"a text as its {name}")
         headers: dict[str, list[str]] = {}
+        if not isinstance(self.headers, Mapping):
+            raise InvalidFunctionError("http", type(self.headers).__name__, "a mapping of headers")
         for name, values in self.headers.items():
             if (
                 not isinstance(name, str)
                 or isinstance(values, str)
+                or not isinstance(values, Sequence)
                 or not all(isinstance(value, str) for value in values)
             ):
                 raise InvalidFunctionError("http", name, "headers: names to lists of texts")

@@ -147,9 +147,12 @@ class Result:
         if self.outcome is RETURNED:
             return self
         error = error_for(self)
-        if error is not None:
+        if error is None:
+            return self
+        try:
             raise error
-        return self
+        finally:
+            del error  # a cycle, for the collector, of the error and its traceback
 
 
 RETURNED: Final = Returned()

@@ -8,9 +8,17 @@ bytes there and back (`drive_sync`) → what came of it (`Serving.conclude`).
 import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from fc_runtime.checks import (
+    check_flag,
+    check_interpreter,
+    check_label,
+    check_log,
+    checked_drain,
+)
 from fc_runtime.credentials import Credentials
 from fc_runtime.dispatch.drive_sync import drive
 from fc_runtime.errors import (
@@ -91,6 +99,12 @@ class Runtime:
         ):
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
                 raise InvalidFunctionError(name, value, "a whole number from 0 to 2147483647")
+        check_label("region", region)
+        check_label("account_id", account_id)
+        check_flag("placement", placement)
+        if log is not None:
+            check_log(log)
+        check_interpreter()
         self._core = Core(
             isolation=isolation,
             max_queue=max_queue,
@@ -267,6 +281,23 @@ class Runtime:
             f"{request.pool.name}: no instance would take it: {request.last_refusal}"
         )
 
+    def _submitted(
+        self,
+        future: "Future[Result]",
+        name: str,
+        event: bytes | bytearray | memoryview | str,
+        options: dict[str, Any],
+    ) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self.invoke(name, event, **options)
+        except BaseException as error:  # noqa: BLE001 (the future carries it, whatever it is)
+            future.set_exception(error)
+            del future  # or the error would keep it, by its traceback: a cycle
+        else:
+            future.set_result(result)
+
     def submit(
         self,
         name: str,
@@ -280,23 +311,13 @@ class Runtime:
         self._core.check_open()
         future: Future[Result] = Future()
 
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = self.invoke(name, event, **options)
-            except BaseException as error:  # noqa: BLE001 (the future carries it, whatever it is)
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
         core = self._core
         try:
             if core.submitted.backlog >= max(1, core.max_queue):
                 raise OverloadedError(
                     f"{name}: {core.submitted.backlog} submitted calls wait already"
                 )
-            core.submitted.run(run)
+            core.submitted.run(partial(self._submitted, future, name, event, options))
         except OverloadedError as error:
             future.set_exception(error)
         return future
@@ -401,7 +422,7 @@ class Runtime:
             drain: seconds that running invocations may still take, then they are killed. None:
                 as long as their own timeouts let them.
         """
-        self._core.close(drain)
+        self._core.close(checked_drain(drain))
         self._finalizer.detach()
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@ Wrong arguments are refused where they are given, and the error names field, val
 (design 2; spec 13.9).
 """
 
+import logging
 import math
 import stat
 import zipfile
@@ -16,6 +17,7 @@ from fc_runtime import (
     Credentials,
     Function,
     FunctionNotFoundError,
+    HttpRequest,
     InvalidFunctionError,
     RefusedError,
     RuntimeClosedError,
@@ -27,6 +29,9 @@ TIERS_MATTER = False  # see conftest
 Deploy = Callable[..., Deployed]
 
 NAN = math.nan
+NESTED: list[Any] = []
+for _ in range(100_000):
+    NESTED = [NESTED]
 
 
 @pytest.fixture
@@ -214,6 +219,8 @@ def test_missing_code_is_refused(caller: Caller, tmp_path: Path) -> None:
         with pytest.raises(InvalidFunctionError, match="code=") as caught:
             caller.register("refused", code=value)
         assert "code" == caught.value.field
+    with pytest.raises(InvalidFunctionError, match=r"code=.*too long"):
+        caller.register("refused", code="x" * 5000)
     plain = tmp_path / "index.py"
     plain.write_text("def handler(event, context): pass\n")
     with pytest.raises(InvalidFunctionError, match=r"neither a folder nor a \.zip"):
@@ -306,6 +313,12 @@ def test_zip_bomb_is_refused(caller: Caller, tmp_path: Path) -> None:
         ("request_id", b"bytes"),
         ("credentials", ("id", "secret", "token")),
         ("credentials", "secret"),
+        ("json", NAN),
+        ("json", NESTED),
+        ("http", 5),
+        ("http", HttpRequest(headers=5)),
+        ("http", HttpRequest(headers=[("a", "b")])),
+        ("http", HttpRequest(headers={"a": 5})),
     ],
 )
 def test_wrong_argument_of_a_call_is_refused(
@@ -321,6 +334,26 @@ def test_wrong_argument_of_a_call_is_refused(
     assert caught.value.mend
     assert 0 == caller.stats()["functions"]["echo"]["processes"]
     assert b"well" == caller.invoke("echo", "well").payload
+
+
+def test_a_memoryview_that_was_released_is_refused(caller: Caller, code: Path) -> None:
+    """As anything else that is no event."""
+    caller.register("echo", code=code)
+    event = memoryview(b"gone")
+    event.release()
+
+    with pytest.raises(InvalidFunctionError, match="event='memoryview'"):
+        caller.invoke("echo", event)
+
+
+@pytest.mark.parametrize("name", [[], {}])
+def test_a_name_that_cannot_be_one_is_refused(caller: Caller, code: Path, name: Any) -> None:
+    """By every verb."""
+    caller.register("echo", code=code)
+
+    for verb in (caller.invoke, caller.warm, caller.unregister):
+        with pytest.raises(InvalidFunctionError, match="name="):
+            verb(name)
 
 
 def test_refusals_are_raised_even_without_check(caller: Caller, code: Path) -> None:
@@ -401,6 +434,12 @@ def test_wrong_concurrency_is_refused(caller: Caller, code: Path, concurrency: A
         ("max_event_bytes", "32 MiB"),
         ("max_response_bytes", 2**31),
         ("isolation", "chains"),
+        ("region", None),
+        ("region", "two\nlines"),
+        ("account_id", 1234567890),
+        ("placement", "no"),
+        ("log", 5),
+        ("log", logging.getLogger("plain")),  # would not take an event's fields
     ],
 )
 @pytest.mark.parametrize("kind", list(CALLERS))
@@ -413,6 +452,21 @@ def test_wrong_option_of_a_runtime_is_refused(kind: str, option: str, value: obj
 
 
 # -- functions as values -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", list(CALLERS))
+@pytest.mark.parametrize("drain", [-1, NAN, "1", True, []])
+def test_wrong_drain_is_refused(kind: str, code: Path, drain: Any) -> None:
+    """And nothing has been closed by it."""
+    caller = CALLERS[kind]()
+    caller.register("echo", code=code)
+
+    with pytest.raises(InvalidFunctionError, match="drain="):
+        caller.close(drain)
+
+    assert b"well" == caller.invoke("echo", "well").payload
+    caller.close(math.inf)
+    caller.end()
 
 
 def test_function_may_be_made_beforehand(caller: Caller, code: Path) -> None:

@@ -8,11 +8,21 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import fc_runtime
+import fc_worker
+import msgpack
 import pytest
 import uvloop
-from fc_runtime import AsyncRuntime, Crashed, Runtime, TimedOut
+from fc_runtime import (
+    AsyncRuntime,
+    Crashed,
+    InvalidFunctionError,
+    OverloadedError,
+    Runtime,
+    TimedOut,
+)
 from support.stage import Gate, Program, until
 
 uvloop.new_event_loop().close()  # libuv makes a pipe for the whole process, with its first loop
@@ -417,3 +427,82 @@ with Runtime() as runtime:
 
     assert "[100000, 100000, 100000]" == told.read_text()
     until(lambda: not host.survivors())
+
+
+BARE: Final = sys._base_executable  # type: ignore[attr-defined]
+HOMES: Final = [
+    str(Path(str(module.__file__)).parent.parent) for module in (fc_runtime, fc_worker, msgpack)
+]
+
+
+@pytest.mark.skipif(sys.executable == BARE, reason="this is not a virtual environment")
+@pytest.mark.parametrize("preload", [(), ("starts_a_thread",)], ids=["forked", "execd"])
+def test_what_it_is_made_of_is_on_a_path_of_the_hosts_own(
+    handlers: Path, preload: tuple[str, ...]
+) -> None:
+    """Where the host finds msgpack, say by PYTHONPATH, zygotes and exec'd instances find it."""
+    code = f"""
+import sys
+sys.path += {HOMES!r}
+from fc_runtime import Runtime
+with Runtime() as runtime:
+    runtime.register("p", code={str(handlers / "noisy_thread")!r}, preload={preload!r})
+    print(runtime.invoke("p").ok)
+"""
+    ended = subprocess.run([BARE, "-c", code], capture_output=True, text=True, check=False)
+
+    assert ("True\n", "", 0) == (ended.stdout, ended.stderr, ended.returncode)
+
+
+@pytest.mark.parametrize(
+    ("executable", "reason"),
+    [("/bin/false", "/bin/false exited with code 1"), ("/no/such", "No such file")],
+)
+def test_an_interpreter_that_is_none_is_told(
+    handlers: Path, monkeypatch: pytest.MonkeyPatch, executable: str, reason: str
+) -> None:
+    """A program that embeds Python may have set ``sys.executable`` to anything."""
+    monkeypatch.setattr(sys, "executable", executable)
+    with Runtime() as runtime:
+        runtime.register("echo", code=handlers / "gate", handler="index.echo")
+
+        with pytest.raises(OverloadedError, match=reason):
+            runtime.invoke("echo")
+
+
+@pytest.mark.parametrize("executable", [None, ""])
+def test_no_interpreter_is_refused(monkeypatch: pytest.MonkeyPatch, executable: str | None) -> None:
+    """At once: there is nothing that instances could be made by."""
+    monkeypatch.setattr(sys, "executable", executable)
+
+    with pytest.raises(InvalidFunctionError, match=r"sys\.executable="):
+        Runtime()
+
+
+def test_a_frozen_program_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ``sys.executable`` is the program itself."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "executable", "/opt/program")
+
+    with pytest.raises(InvalidFunctionError, match=r"sys\.executable="):
+        Runtime()
+
+
+def test_a_log_that_fails(handlers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its errors are shown as a thread's are; no call and no bookkeeping fails of them."""
+    shown: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda told: shown.append(told.exc_type))
+
+    class Failing:
+        def debug(self, event: str, **fields: object) -> None:
+            raise LookupError(event)
+
+        info = warning = debug
+
+    with Runtime(log=Failing()) as runtime:
+        runtime.register("gate", code=handlers / "gate", handler="index.leave", timeout=20.0)
+        for _ in range(3):
+            assert isinstance(runtime.invoke("gate", check=False).outcome, Crashed)
+        until(lambda: runtime.stats()["functions"]["gate"]["serving"] == 0)
+
+    assert {LookupError} == set(shown)

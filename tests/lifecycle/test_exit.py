@@ -170,6 +170,30 @@ asyncio.run(main())
     assert "Exception ignored" not in err, err
 
 
+def test_a_task_that_nobody_ended(program: Callable[..., Program], gate: Gate) -> None:
+    """The interpreter closes its coroutine when no thread can be started any more: it ends."""
+    host = program(
+        f"""{START}
+runtime = AsyncRuntime()
+async def main():
+    global task
+    await runtime.register("slow", code=HANDLERS + "/gate", handler="index.forever", timeout=60.0,
+                           environment={{"LD_TEST_MARK": MARK}})
+    task = asyncio.ensure_future(runtime.invoke("slow", {gate.event()!r}))
+    while not runtime.stats()["functions"]["slow"]["processes"]:
+        await asyncio.sleep(0)
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+loop.close()
+"""
+    )
+
+    code, out, err = host.finish(PROMPT_S)
+    assert (0, "") == (code, out)
+    assert "Traceback" not in err, err
+    assert [] == left(host)
+
+
 def test_ctrl_c_that_the_program_takes(program: Callable[..., Program], gate: Gate) -> None:
     """Who catches KeyboardInterrupt goes on: the instance is gone, the slot is free."""
     host = program(

@@ -1,7 +1,9 @@
 """Ctrl-C at a given step of a call, which the program catches: its slot is free again."""
 
+import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -97,3 +99,37 @@ def test_the_start_of_an_instance(handlers: Path, interrupt: Callable[..., None]
             runtime.invoke("who")
 
         assert runtime.invoke("who").ok
+
+
+def test_from_the_depth_of_a_recursion(handlers: Path) -> None:
+    """
+    Wherever a call meets Python's recursion limit, it fails of that, or does not: what it holds
+    is given back, though hardly a frame is left for that.
+    """
+
+    def down(frames: int, call: Callable[[], object]) -> object:
+        return down(frames - 1, call) if frames else call()
+
+    def as_deep_as_fails() -> int:
+        for frames in range(sys.getrecursionlimit()):
+            try:
+                down(frames, int)
+            except RecursionError:
+                return frames
+        raise AssertionError("there is no limit")
+
+    failed = answered = 0
+    with Runtime() as runtime:
+        runtime.register("echo", code=handlers / "gate", handler="index.echo", max_instances=2)
+        runtime.invoke("echo")
+        for frames in range(as_deep_as_fails() - 60, as_deep_as_fails()):
+            for options in ({}, {"timeout": 2.0}):
+                try:
+                    down(frames, partial(runtime.invoke, "echo", **options))
+                    answered += 1
+                except RecursionError:
+                    failed += 1
+            until(lambda: runtime.stats()["functions"]["echo"]["serving"] == 0)
+
+        assert failed and answered
+        assert runtime.invoke("echo", b"after").payload == b"after"

@@ -1,7 +1,9 @@
 """submit, map, stats, and many threads: the verbs beside `invoke`."""
 
+import gc
 import json
 import threading
+import weakref
 from concurrent.futures import CancelledError, wait
 from pathlib import Path
 
@@ -199,6 +201,43 @@ def test_stats_count_what_happened(runtime: Runtime, handlers: Path, gate: Gate)
     assert 1 == after["functions"]["gated"]["cold_starts"]
     assert 0 == after["survivors"]
     assert after == json.loads(json.dumps(after))
+
+
+def test_stats_do_not_wait_for_who_changes_something(echo: Runtime) -> None:
+    """So a signal handler may ask for them, whatever call it has interrupted."""
+    echo.invoke("echo")
+    core = echo._core
+    with core._lock, core.pool("echo").roster.lock:
+        asked = echo.submit("echo", b"held up")
+        assert 1 == echo.stats()["functions"]["echo"]["invocations"]
+        assert not asked.done()
+
+    assert b"held up" == asked.result(10).payload
+
+
+@pytest.mark.parametrize("verb", ["invoke", "submit"])
+def test_an_error_is_not_left_to_the_collector(
+    runtime: Runtime, handlers: Path, verb: str
+) -> None:
+    """It holds the result, and so the log: whoever is done with it has let go of all that."""
+    runtime.register("leave", code=handlers / "gate", handler="index.leave")
+
+    def failed() -> "weakref.ref[BaseException]":
+        try:
+            if verb == "invoke":
+                runtime.invoke("leave")
+            else:
+                runtime.submit("leave").result(10)
+        except CrashedError as error:
+            return weakref.ref(error)
+        raise AssertionError("it did not fail")
+
+    gc.disable()
+    try:
+        gone = failed()
+        until(lambda: gone() is None)
+    finally:
+        gc.enable()
 
 
 def test_stats_start_anew_with_the_function(echo: Runtime, handlers: Path) -> None:

@@ -129,12 +129,13 @@ def environment_of(config: m.WorkerConfig) -> dict[str, str]:
 
 
 def boot_code(statement: str) -> str:
-    """``python -c`` text that finds this package wherever it is, and leaves sys.path as it was."""
-    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    """``python -c`` text that finds our packages wherever they are; sys.path stays as it was."""
+    files = map(os.path.abspath, (__file__, msgpack.__file__))
+    homes = [os.path.dirname(os.path.dirname(file)) for file in files]
     return (
-        f"import sys; path = {home!r}; fresh = path not in sys.path; "
-        f"fresh and sys.path.insert(0, path); import fc_worker.zygote; "
-        f"fresh and sys.path.remove(path); {statement}"
+        f"import sys; fresh = [path for path in {homes!r} if path not in sys.path]; "
+        "sys.path[:0] = fresh; import fc_worker.zygote; "
+        f"sys.path[:] = sys.path[len(fresh):]; {statement}"
     )
 
 

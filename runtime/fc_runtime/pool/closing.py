@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fc_runtime.pool.core import Core
 
 LOOK_AGAIN_S: Final = 0.05
+LAST_LOOK_S: Final = 0.5
 PATIENCE_S: Final = GONE_WITHIN_S - STUCK_S
 
 
@@ -88,10 +89,15 @@ class Closing:
     def _kill(self, pool: Pool, last: float) -> None:
         """All that is left in *pool*, or as much of it as goes until *last*."""
         while True:
-            for instance in pool.roster.live_instances():
+            left = pool.roster.live_instances()
+            for instance in left:
                 self._core.supervisor.endings.kill_tree(instance)
                 if instance.channel.pid is None and time.monotonic() > last - PATIENCE_S:
                     instance.zygote.kill()  # stuck in a preload
+            gone = all(instance.exited.is_set() for instance in left)
+            if gone and left and not pool.roster.warming:
+                # Who holds them has a moment to see it. An event loop that has stopped never will.
+                last = min(last, time.monotonic() + LAST_LOOK_S)
             # One that is being forked just now cannot be killed yet: look again.
             if pool.roster.wait_until_empty(LOOK_AGAIN_S) or time.monotonic() > last:
                 return

@@ -33,7 +33,7 @@ from fc_runtime.http import HttpRequest
 from fc_runtime.outcome import name_of_kind
 from fc_runtime.pool import nursery
 from fc_runtime.pool.closing import Closing
-from fc_runtime.pool.events import Log
+from fc_runtime.pool.events import Guarded, Log
 from fc_runtime.pool.grants import Leave
 from fc_runtime.pool.holding import Holding
 from fc_runtime.pool.hooks import Hooks
@@ -69,7 +69,7 @@ class Core:
         self.max_response_bytes = max_response_bytes
         self.placer = Placer(enabled=placement)
         self.closed = False
-        self.supervisor = Supervisor(log)
+        self.supervisor = Supervisor(Guarded(log))
         self.hooks = Hooks(self)
         self.submitted = Threads("fc-runtime-submit", SUBMIT_THREADS)
         self._region = region
@@ -93,7 +93,10 @@ class Core:
 
     def pool(self, name: str) -> Pool:
         """Raises FunctionNotFoundError, RuntimeClosedError."""
-        pool = self._pools.get(name)
+        try:
+            pool = self._pools.get(name)
+        except TypeError:  # no hash
+            raise InvalidFunctionError("name", name, "a text") from None
         if pool is None or self.closed:
             self.check_open()
             known = ", ".join(sorted(self._pools)) or "none"
@@ -120,6 +123,7 @@ class Core:
         nursery.warm(pool, max(function.min_instances, int(was_warm)))
 
     def unregister(self, name: str) -> None:
+        self.pool(name)
         with self._lock:
             self.check_open()
             pool = self._pools.pop(name, None)

@@ -6,6 +6,9 @@ to `Runtime(log=…)`, as the command line does. No event carries a secret, an e
 handler's output; what a hook writes has no other place to be told, and is.
 """
 
+import sys
+import threading
+from collections.abc import Callable
 from typing import Final, Protocol
 
 
@@ -17,6 +20,34 @@ class Log(Protocol):
     def info(self, event: str, **fields: object) -> object: ...
 
     def warning(self, event: str, **fields: object) -> object: ...
+
+
+class Guarded:
+    """A log of the host's. What it raises is shown, as a thread's would be, and changes nothing."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def debug(self, event: str, **fields: object) -> None:
+        _tell(self._log.debug, event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        _tell(self._log.info, event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        _tell(self._log.warning, event, fields)
+
+
+def _tell(say: Callable[..., object], event: str, fields: dict[str, object]) -> None:
+    try:
+        say(event, **fields)
+    except Exception:  # noqa: BLE001 (whatever it is, the event is a fact)
+        kind, error, traceback = sys.exc_info()
+        threading.excepthook(
+            threading.ExceptHookArgs(
+                (kind or Exception, error, traceback, threading.current_thread())
+            )
+        )
 
 
 class Silence:

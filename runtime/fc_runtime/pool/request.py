@@ -45,11 +45,11 @@ class Request:
 def encode_event(event: object, json_value: object = NOTHING) -> bytes:
     """The bytes that the handler gets (spec 1.2). Raises InvalidFunctionError."""
     if json_value is not NOTHING:
-        if event not in (b"", ""):
+        if not isinstance(event, bytes | str) or event:
             raise InvalidFunctionError("json", "…", "either event or json, not both")
         try:
-            return json.dumps(json_value, ensure_ascii=False).encode()
-        except (TypeError, ValueError) as error:
+            return json.dumps(json_value, ensure_ascii=False, allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidFunctionError("json", type(json_value).__name__, str(error)) from error
     if type(event) is bytes:
         return event
@@ -61,7 +61,7 @@ def encode_event(event: object, json_value: object = NOTHING) -> bytes:
             raise InvalidFunctionError("event", "str", f"not UTF-8: {where}") from None
     try:
         return bytes(memoryview(event))  # type: ignore[arg-type]
-    except TypeError:
+    except (TypeError, ValueError):  # the latter: a memoryview that was released
         raise InvalidFunctionError(
             "event", type(event).__name__, "bytes-like, or str; other values with json="
         ) from None

@@ -205,7 +205,7 @@ class Supervisor:
             zygote.preloading = message["module"]
             return
         if message[m.OP] == m.UP:
-            zygote.preloading = None
+            zygote.came_up()
             zygote.thread_source = message["threads"]
             if zygote.on_up is not None:
                 zygote.on_up(zygote, message)
@@ -288,7 +288,8 @@ def _never_forked(zygote: Zygote) -> Exit:
     not the next time; killed, it may have been from outside.
     """
     if zygote.preloading is None:
-        return Exit(None, reason="the zygote ended before it forked")
+        why = zygote.why_it_ended()
+        return Exit(None, reason=f"the zygote ended before it forked{why and ': '}{why}")
     reason = f"the preload {zygote.preloading!r} ended the zygote"
     code = None if zygote.exit_code == -signal.SIGKILL else zygote.exit_code
     return Exit(code, reason=reason, of_zygote=True)

@@ -1,42 +1,32 @@
 """
 Our end of a zygote: exec it fresh, and speak over its control socket.
 
-Started with ``subprocess`` (vfork and exec, so the host's threads and locks do not matter), in a
-session of its own, with no descriptor of the host but the socket and a pidfd of the host itself.
-Reaped through its own pid only: the host's SIGCHLD and its other children are not ours (D12).
+How it is started is in `exec_zygote`. Reaped through its own pid only: the host's SIGCHLD and its
+other children are not ours (D12).
 """
 
 import array
-import fcntl
 import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import fc_worker
 import msgpack
 from fc_worker import messages as m
 
-from fc_runtime.errors import InternalError, OverloadedError
+from fc_runtime.errors import OverloadedError
+from fc_runtime.pool.exec_zygote import start_process
 
 if TYPE_CHECKING:
     from fc_runtime.pool.instance import Instance
 
 OnUp: TypeAlias = Callable[["Zygote", Mapping[str, Any]], None]
-_HOME: Final = str(Path(fc_worker.__file__).parent.parent)
-_BOOT: Final = (
-    f"import sys; path = {_HOME!r}; fresh = path not in sys.path; "
-    "fresh and sys.path.insert(0, path); "
-    "from fc_worker import fork_hooks; fork_hooks.hold_back(); import fc_worker.zygote; "
-    "fresh and sys.path.remove(path); fc_worker.zygote.main()"
-)
+_WORDS_BYTES: Final = 4096
 _LAST_MOMENTS_MS: Final = 1000  # between closing its socket and having exited
 
 
@@ -49,11 +39,11 @@ class Zygote:
 
         Raises OverloadedError if the host has no room for another process or descriptor.
         """
-        if not sys.executable:
-            raise InternalError("sys.executable is empty: there is no interpreter to start")
         self._lock = threading.Lock()
         self.instances: dict[int, Instance] = {}  # that it has been asked for and are not disposed
         self.on_up = on_up
+        self.is_up = False
+        self._said = ""
         self.gone = False
         self._is_retired = False
         self.ended = threading.Event()
@@ -62,8 +52,7 @@ class Zygote:
         self.thread_source: str | None = None
         self.has_scratch_folders = any(step[0] == "scratch_folder" for step in config.plan)
         packed = msgpack.packb({m.OP: m.CONFIGURE, "config": config.to_map()})
-        with _starting:
-            process, ours = _start(config)
+        process, ours, self._words_fd = start_process(config)
         self.pid = process.pid
         process.returncode = 0  # reaped here, by its pid: Popen shall neither do it nor complain
         self._pidfd = -1
@@ -76,10 +65,13 @@ class Zygote:
                 os.close(self._pidfd)
             with suppress(ProcessLookupError, ChildProcessError):
                 os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
+                self.exit_code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            self._said = self._last_words()
             if not isinstance(error, OSError):
                 raise
-            raise OverloadedError(f"cannot start a process: {error}") from error
+            ended_by_itself = isinstance(error, BrokenPipeError) and self.exit_code is not None
+            why = self.why_it_ended() if ended_by_itself else error
+            raise OverloadedError(f"cannot start a process: {why}") from error
         self._socket = ours
         ours.setblocking(False)
 
@@ -162,6 +154,29 @@ class Zygote:
         with self._lock, suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
+    def came_up(self) -> None:
+        """It can fork."""
+        self.is_up = True
+        self.preloading = None
+        self._last_words()
+
+    def why_it_ended(self) -> str:
+        """Of one that has never come up, as far as anybody knows."""
+        if self._said or self.is_up or not self.exit_code:
+            return self._said
+        return f"{sys.executable} exited with code {self.exit_code}"
+
+    def _last_words(self) -> str:
+        """The last line of what it has written before it ran; asked once, or "" """
+        fd, self._words_fd = self._words_fd, -1
+        if fd < 0:
+            return ""
+        try:
+            lines = os.pread(fd, _WORDS_BYTES, max(0, os.fstat(fd).st_size - _WORDS_BYTES))
+        finally:
+            os.close(fd)
+        return lines.decode("utf-8", "replace").strip().rpartition("\n")[2]
+
     def kill(self) -> None:
         """For a zygote that does not answer. Its instances live on until told otherwise."""
         with suppress(OSError):  # it has ended, or been reaped and its pidfd closed
@@ -194,6 +209,7 @@ class Zygote:
                 self.kill()
             with suppress(ChildProcessError):  # a host that ignores SIGCHLD, or waits for anybody
                 self.exit_code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            self._said = self._last_words()
             pidfd, self._pidfd = self._pidfd, -1
             os.close(pidfd)
         self.ended.set()
@@ -201,6 +217,7 @@ class Zygote:
     def forget(self) -> None:
         """In a forked child of the host: let go of what is the parent's."""
         with suppress(OSError):
+            self._last_words()
             self._socket.close()
             pidfd, self._pidfd = self._pidfd, -1
             if pidfd >= 0:
@@ -208,85 +225,3 @@ class Zygote:
 
     def _send(self, message: dict[str, Any], descriptors: Sequence[int]) -> None:
         socket.send_fds(self._socket, [msgpack.packb(message)], list(descriptors))
-
-
-_starting: Final = threading.RLock()
-# A fork of the host in the middle of a start would leave its child with the pipe on which Popen
-# waits for the exec, and with the zygote's end of the socket: it has to wait for those few ms.
-os.register_at_fork(
-    before=_starting.acquire,
-    after_in_parent=_starting.release,
-    after_in_child=_starting.release,
-)
-
-
-def _start(config: m.WorkerConfig) -> "tuple[subprocess.Popen[bytes], socket.socket]":
-    """The process, and our end of its control socket. Raises OverloadedError."""
-    host_pidfd = -1
-    ours, theirs = _socket_pair()
-    try:
-        host_pidfd = _above_standard(os.pidfd_open(os.getpid()))
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-P", "-W", "ignore", "-c", _BOOT),
-                *(str(theirs.fileno()), str(host_pidfd)),
-                config.function,  # read by nobody but people, in a list of processes
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL if not _debug() else None,
-            cwd="/",
-            env=_environment(config),
-            pass_fds=(theirs.fileno(), host_pidfd),
-            start_new_session=True,
-        )
-    except BaseException as error:  # Ctrl-C, too: its end of the socket tells it, if it is there
-        ours.close()
-        if not isinstance(error, OSError):
-            raise
-        raise OverloadedError(f"cannot start a process: {error}") from error
-    finally:
-        theirs.close()
-        if host_pidfd >= 0:
-            os.close(host_pidfd)
-    return process, ours
-
-
-def _socket_pair() -> tuple[socket.socket, socket.socket]:
-    try:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        return ours, socket.socket(fileno=_above_standard(theirs.detach()))
-    except OSError as error:
-        raise OverloadedError(f"cannot start a process: {error}") from error
-
-
-def _above_standard(fd: int) -> int:
-    """*fd*, moved if its number is one of stdin, stdout, stderr: those are others in the zygote."""
-    if fd > 2:
-        return fd
-    try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
-    finally:
-        os.close(fd)
-
-
-def _environment(config: m.WorkerConfig) -> dict[str, str]:
-    """
-    Nothing of the host's. The dynamic loader reads its path only at exec, so that has to be right
-    here (spec 9.B); everything else is set in the worker. A sealed zygote loads nothing of the
-    function's: it is not in the sandbox itself.
-    """
-    loader = {
-        "LD_LIBRARY_PATH": config.library_path(),
-        **{key: value for key, value in config.environment.items() if key.startswith("LD_")},
-    }
-    return {
-        "LANG": "C.UTF-8",
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "PYTHONIOENCODING": "utf-8:surrogateescape",
-        **({} if config.sealed else loader),
-    }
-
-
-def _debug() -> bool:
-    return bool(os.environ.get("FC_RUNTIME_DEBUG"))

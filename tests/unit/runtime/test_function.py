@@ -1,11 +1,12 @@
 """What a function is: checked where it is made, and the error names field, value and mend."""
 
+import copy
 import dataclasses
 import math
 import os
+import pickle
 import zipfile
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -310,10 +311,20 @@ def test_values_are_normalised_and_kept(code: Path, monkeypatch: pytest.MonkeyPa
 
     assert (code, ("json",), (code / "dir",)) == (function.code, function.preload, function.layers)
     assert float is type(function.timeout)
-    assert MappingProxyType is type(function.environment)
     assert {"A": "1"} == function.environment
+    with pytest.raises(TypeError, match="cannot be changed"):
+        function.environment["A"] = "3"  # type: ignore[index]
     with pytest.raises(dataclasses.FrozenInstanceError):
         function.timeout = 5  # type: ignore[misc]
+
+
+def test_a_function_is_a_value(code: Path) -> None:
+    """It goes to another process, is copied, taken apart, and found in a set."""
+    function = Function(name="f", code=code, environment={"A": "1"})
+
+    assert function == pickle.loads(pickle.dumps(function)) == copy.deepcopy(function)
+    assert {function} == {dataclasses.replace(function)}
+    assert {"A": "1"} == dataclasses.asdict(function)["environment"]
 
 
 def test_a_function_is_its_own_template(code: Path) -> None:
