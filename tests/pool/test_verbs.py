@@ -216,9 +216,7 @@ def test_stats_do_not_wait_for_who_changes_something(echo: Runtime) -> None:
 
 
 @pytest.mark.parametrize("verb", ["invoke", "submit"])
-def test_an_error_is_not_left_to_the_collector(
-    runtime: Runtime, handlers: Path, verb: str
-) -> None:
+def test_an_error_is_not_left_to_the_collector(runtime: Runtime, handlers: Path, verb: str) -> None:
     """It holds the result, and so the log: whoever is done with it has let go of all that."""
     runtime.register("leave", code=handlers / "gate", handler="index.leave")
 
