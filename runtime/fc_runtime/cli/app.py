@@ -1,5 +1,6 @@
 """The commands and their help. With boxes and colours where a person reads it, plain otherwise."""
 
+import errno
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -23,6 +24,11 @@ def run() -> int:
         app(prog_name="fc-runtime")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        output.say(f"error: standard output: {error.strerror}", "bold red")  # of --help, --version
+        return Exit.FILE
     return Exit.RETURNED
 
 

@@ -16,13 +16,14 @@ from typing import Any, Final
 
 from fc_runtime.aio import AsyncRuntime
 from fc_runtime.cli import announcing, output, sources
-from fc_runtime.cli.asked import Asked, OneFunction
+from fc_runtime.cli.asked import Asked
 from fc_runtime.cli.exits import Exit
+from fc_runtime.cli.project import Project
 from fc_runtime.errors import InvalidFunctionError, StoreError as TaskStoreError
-from fc_runtime.function import SANDBOXES, Function
+from fc_runtime.function import SANDBOXES
 from fc_runtime.outcome import Result
 from fc_runtime.pool.events import SILENCE, Log
-from fc_runtime.service import daemon, home, listening, manifest as manifests
+from fc_runtime.service import daemon, home, listening
 from fc_runtime.service.applying import apply
 from fc_runtime.service.assembly import Assembly
 from fc_runtime.service.auth import AccessKeys, Authenticator
@@ -34,7 +35,7 @@ from fc_runtime.service.guarded import limits_of_this_process
 from fc_runtime.service.home import Home, HomeError
 from fc_runtime.service.identity import RoleCredentials
 from fc_runtime.service.listening import ListenError
-from fc_runtime.service.manifest import FunctionPlan, Manifest, ManifestError
+from fc_runtime.service.manifest import Manifest, ManifestError
 from fc_runtime.service.settings import Settings
 from fc_runtime.service.watching import Watcher
 
@@ -77,7 +78,10 @@ def _serve(asked: Asked, log: Log | None) -> Exit:
         account_id=settings.account_id,
         log=log,
     )
-    with listening.listen(asked.host, asked.port) as sock, Home(_folder(asked, manifest)) as where:
+    with (
+        listening.listen(asked.host, asked.port) as sock,
+        Home(_folder(asked, manifest), project.name) as where,
+    ):
         keys = (given or _own_keys(where)) if asked.auth else None
         assembly = Assembly(
             where,
@@ -97,25 +101,9 @@ def _serve(asked: Asked, log: Log | None) -> Exit:
             assembly.account.base_url = listening.url_of(sock, asked.host)
             serving = Serving(asked, project, assembly, keys, SILENCE if log is None else log)
             serving.apply(manifest)
+            if where.was_left:
+                serving.log.info("daemon.took_up", folder=str(where.folder))
             return _ENDS[daemon.run(lambda: serving.run(sock), serving.log)]
-
-
-class Project:
-    """What is to be served, as it is now: a manifest, one function, or nothing yet."""
-
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
-        self.file = None if asked.one is not None else _manifest_file(asked)
-
-    def load(self) -> Manifest | None:
-        """None for an empty account. Raises ManifestError, SourceError."""
-        if self._asked.one is not None:
-            return _of_one(self._asked.one)
-        if self.file is None:
-            return None
-        return manifests.load(
-            self.file, account_id=self._asked.account_id, region=self._asked.region
-        )
 
 
 class Serving:
@@ -185,6 +173,7 @@ class Serving:
             self._assembly.account,
             self.log,
             manifest=self._project.file,
+            as_read=self._project.stamp,
             zips=self._zips,
             reload=self._reload,
             settle=self._assembly.app.settle,
@@ -193,51 +182,6 @@ class Serving:
     def _zips(self) -> dict[tuple[str, str], Path]:
         functions = () if self._manifest is None else self._manifest.functions
         return {(plan.service, plan.name): plan.path for plan in functions if plan.path.is_file()}
-
-
-def _manifest_file(asked: Asked) -> Path | None:
-    if asked.template is not None:
-        return asked.template.absolute()
-    folder = Path() if asked.folder is None else asked.folder
-    found = manifests.find(folder)
-    if found is None and asked.folder is not None:
-        why = "holds no " + " or ".join(manifests.NAMES) if folder.is_dir() else "is no folder"
-        raise sources.SourceError(
-            f"{asked.folder} {why}: name a project, or its manifest with --template, or one "
-            "function with --code"
-        )
-    return None if found is None else found.absolute()
-
-
-def _of_one(one: OneFunction) -> Manifest:
-    path = one.code.absolute()
-    if not path.exists():
-        raise sources.SourceError(f"--code {one.code}: there is no {path}")
-    kind = "folder" if path.is_dir() else "zip"
-    name = sources.name_from(str(one.code)) if one.name is None else one.name
-    function = Function(  # which says what is wrong with it
-        name=name,
-        code=path,
-        handler=one.handler or "index.handler",
-        initializer=one.initializer,
-        timeout=3 if one.timeout is None else one.timeout,
-        memory_mb=512 if one.memory is None else one.memory,
-        environment=sources.environment(one.env),
-    )
-    document: dict[str, Any] = {
-        "runtime": announcing.RUNTIME,
-        "handler": function.handler,
-        "timeout": int(function.timeout),
-        "memorySize": function.memory_mb,
-        "environmentVariables": dict(function.environment),
-        "code": {kind: str(path.resolve())},
-    }
-    if one.initializer is not None:
-        document["instanceLifecycleConfig"] = {
-            "initializer": {"handler": one.initializer, "timeout": 30}
-        }
-    plan = FunctionPlan("", name, document)
-    return Manifest(Path("--code"), functions=(plan,))
 
 
 def _folder(asked: Asked, manifest: Manifest | None) -> Path | None:

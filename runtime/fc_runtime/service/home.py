@@ -6,19 +6,29 @@ The folder that a daemon lives in, and that no other may live in at the same tim
     DATA/tasks.db      asynchronous invocations (`fc_runtime.tasks`), unless they are kept elsewhere
     DATA/packages/     code (`packages`)
     DATA/access-keys   a key pair of its own making, if it was given none; mode 0600
+
+A project that was given no folder has a temporary one. What a daemon that was killed leaves there
+is taken up by the next one of the same project, as far as nobody else has it: its tasks.
+
+    DATA/project       of a temporary folder: whose it is
 """
 
 import fcntl
 import os
 import secrets
 import shutil
+import stat
 import string
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+_TEMPORARY: Final = "fc-runtime-serve-"
+ABANDONED_S: Final = 86_400  # then nobody starts that project again
 KEY_ID_LETTERS: Final = 20
 SECRET_LETTERS: Final = 40
 _LETTERS: Final = string.ascii_letters + string.digits
@@ -34,26 +44,26 @@ class Home:
 
     Args:
         folder: made if it is not there; None for one that is removed at the end.
+        project: whose folder that is then.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, project: str = "") -> None:
         self._is_temporary = folder is None
+        self.was_left = False  # by a daemon of the same project
         try:
             if folder is None:
-                folder = Path(tempfile.mkdtemp(prefix="fc-runtime-serve-"))
+                self.folder, self._lock, self.was_left = _temporary(project)
+                return
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder = folder.resolve()
-            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise HomeError(f"--data-dir {folder}: {error.strerror or error}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
+            self._lock = _locked(self.folder, os.O_CREAT)
+        except BlockingIOError as error:
             raise HomeError(
                 f"--data-dir {folder}: another fc-runtime serve lives there: end it, or choose "
                 "another folder"
             ) from error
+        except OSError as error:
+            raise HomeError(f"--data-dir {folder}: {error.strerror or error}") from error
 
     @property
     def database(self) -> Path:
@@ -106,3 +116,67 @@ def of_the_user(environ: Mapping[str, str]) -> Path:
     data = environ.get("XDG_DATA_HOME", "")
     base = Path(data) if data.startswith("/") else Path.home() / ".local" / "share"
     return base / "fc-runtime"
+
+
+def _temporary(project: str) -> tuple[Path, int, bool]:
+    """A folder for *project*, its lock, and whether a daemon of it has left that."""
+    left = _left_by(project)
+    if left is not None:
+        return *left, True
+    folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY)).resolve()
+    lock = _locked(folder, os.O_CREAT, 0)  # whoever looks whose it is lets go of it at once
+    (folder / "project").write_text(project)
+    return folder, lock, False
+
+
+def _left_by(project: str) -> tuple[Path, int] | None:
+    """
+    The temporary folder of a daemon of *project* that was killed, and its lock: nothing is in it
+    but its tasks. Those of other projects, a day old, are removed.
+    """
+    found = None
+    for folder in _left_over():
+        try:
+            lock = _locked(folder)
+        except OSError:
+            continue  # it is in use, or no daemon's
+        if found is None and _project_of(folder) == project:
+            found = folder.resolve(), lock
+            continue
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+    if found is not None:
+        for path in found[0].iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name not in ("lock", "project") and not path.name.startswith("tasks.db"):
+                path.unlink()
+    return found
+
+
+def _left_over() -> Iterator[Path]:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+        with suppress(OSError):
+            status = folder.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
+                yield folder
+
+
+def _project_of(folder: Path) -> str | None:
+    try:
+        return (folder / "project").read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _locked(folder: Path, create: int = 0, without_waiting: int = fcntl.LOCK_NB) -> int:
+    """The lock of *folder*, held. Raises BlockingIOError if somebody else holds it."""
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | create, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | without_waiting)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock

@@ -146,7 +146,7 @@ def _chain() -> Callable[[], Credentials]:
         client = import_module("alibabacloud_credentials.client")
     except ImportError as error:
         raise InvalidFunctionError(
-            "credentials", "the default credentials chain", "pip install 'fc-runtime[aliyun]'"
+            "role_credentials", "the default credentials chain", "pip install 'fc-runtime[aliyun]'"
         ) from error
     made: list[Any] = []
 
@@ -173,23 +173,23 @@ def _read(file: Path) -> Credentials:
         document = json.loads(file.read_text("utf-8"))
     except OSError as error:
         raise InvalidFunctionError(
-            "credentials", str(file), f"a file that can be read ({error.strerror})"
+            "role_credentials", str(file), f"a file that can be read ({error.strerror})"
         ) from error
     except ValueError:  # a decoder's error holds the text
-        raise InvalidFunctionError("credentials", str(file), mend) from None
+        raise InvalidFunctionError("role_credentials", str(file), mend) from None
     if isinstance(document, dict) and isinstance(document.get("Credentials"), dict):
         document = document["Credentials"]  # the whole answer of AssumeRole
     names = ("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")
     if not isinstance(document, dict):
-        raise InvalidFunctionError("credentials", str(file), mend)
+        raise InvalidFunctionError("role_credentials", str(file), mend)
     values = [document.get(name) or "" for name in names]
     if not all(isinstance(value, str) for value in values) or not (values[0] and values[1]):
-        raise InvalidFunctionError("credentials", str(file), mend)
+        raise InvalidFunctionError("role_credentials", str(file), mend)
     try:
         expires_at = datetime.fromisoformat(values[3]).timestamp() if values[3] else None
     except ValueError as error:
         raise InvalidFunctionError(
-            "credentials", str(file), "an Expiration like 2024-01-31T12:00:00Z"
+            "role_credentials", str(file), "an Expiration like 2024-01-31T12:00:00Z"
         ) from error
     return Credentials(
         access_key_id=values[0],

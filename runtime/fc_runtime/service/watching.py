@@ -30,6 +30,7 @@ _SHOWN: Final = 5  # files in one line of the log
 Function = tuple[str, str]  # service, name
 Places = Mapping[Function, Path]
 Identity = tuple[int, int]  # device, inode; instead of it None where nothing is
+Stamp = tuple[int, int, int, int]  # another one, another content; None where nothing is
 Standing = Mapping[Function, tuple[Path, Identity | None]]
 
 
@@ -37,6 +38,7 @@ class Watcher:
     """
     Args:
         manifest: the file, if there is one.
+        as_read: its `stamp_of`, from before it was read.
         zips: packed code, by function; it is watched like a folder.
         reload: called when the manifest has changed.
         settle: called when the account has.
@@ -48,6 +50,7 @@ class Watcher:
         log: Log,
         *,
         manifest: Path | None,
+        as_read: Stamp | None,
         zips: Callable[[], Mapping[Function, Path]],
         reload: Callable[[], Awaitable[None]],
         settle: Callable[[], None],
@@ -55,6 +58,7 @@ class Watcher:
         self._account = account
         self._log = log
         self._manifest = manifest
+        self._as_read = as_read
         self._zips = zips
         self._reload = reload
         self._settle = settle
@@ -123,10 +127,19 @@ class Watcher:
 
     async def _watch_manifest(self, manifest: Path) -> None:
         """Its folder, and not what is below: editors replace a file by another of its name."""
-        files = {manifest, await asyncio.to_thread(manifest.resolve)}
-        folders = {file.parent for file in files}
-        async for found in awatch(*folders, recursive=False, debounce=DEBOUNCE_MS, step=QUIET_MS):
-            if any(Path(path) in files for _, path in found):
+        folders = {manifest.parent, (await asyncio.to_thread(manifest.resolve)).parent}
+        served = self._as_read
+        async for _ in awatch(
+            *folders,
+            recursive=False,
+            debounce=DEBOUNCE_MS,
+            step=QUIET_MS,
+            rust_timeout=LOOK_FOR_NEW_MS,
+            yield_on_timeout=True,  # it may have been saved before it was watched
+        ):
+            now = await asyncio.to_thread(stamp_of, manifest)
+            if now != served:
+                served = now
                 await self._reload()
 
     def _places(self) -> dict[Function, Path]:
@@ -152,6 +165,14 @@ class Watcher:
             self._log.info(
                 "function.reloaded", service=service, function=name, files=files, changes=len(seen)
             )
+
+
+def stamp_of(file: Path) -> Stamp | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _is_in(places: tuple[Path, ...], usual: DefaultFilter, change: Change, path: str) -> bool:

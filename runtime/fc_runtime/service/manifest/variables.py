@@ -15,6 +15,7 @@ expression that is the whole value keeps its type; one inside a text becomes tex
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from fc_runtime.service.manifest.reading import Key, Source, spoken
@@ -103,6 +104,7 @@ class Resolver:
 
     def _call(self, function: str, argument: str, default: str | None) -> Any:
         beside = self._source.file.parent / argument
+        text = _text_of(beside) if function == "file" else None
         match function:
             case "env" if argument in os.environ:
                 return os.environ[argument]
@@ -110,14 +112,14 @@ class Resolver:
                 return self._settings[argument.lower()]
             case "path":
                 return str(beside.absolute())
-            case "file" if beside.is_file():
-                return beside.read_text(encoding="utf-8")
+            case "file" if text is not None:
+                return text
             case _ if default is not None:
                 return default
             case "env":
                 raise _UnknownError(f"{argument} is not set in the environment")
             case "file":
-                raise _UnknownError(f"there is no file {argument}")
+                raise _UnknownError(f"there is no file {argument} that can be read as UTF-8")
             case _:
                 raise _UnknownError("that is not known here")
 
@@ -138,6 +140,14 @@ class Resolver:
         if value is None:
             raise _UnknownError(f"there is no {name}")
         return value
+
+
+def _text_of(file: Path) -> str | None:
+    """None if there is none: no file, none of ours to read, no text."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError):  # the latter: not UTF-8, or a name with NUL in it
+        return None
 
 
 def _as_it_stands(text: str) -> str:
