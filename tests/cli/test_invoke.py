@@ -319,9 +319,9 @@ def test_no_room_for_a_process() -> None:
     """If no process can be started the code says: try again later."""
     program = (
         "import sys\n"
-        "from fc_runtime.pool import zygote\n"
+        "from fc_runtime.pool import exec_zygote\n"
         "def popen(*_, **__): raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
-        "zygote.subprocess.Popen = popen\n"
+        "exec_zygote.subprocess.Popen = popen\n"
         "from fc_runtime.cli import main\n"
         "sys.exit(main())\n"
     )
@@ -661,6 +661,15 @@ def test_result_that_cannot_be_written(redirection: str, reason: bytes) -> None:
 
     assert done.returncode == 74
     assert done.stderr == b"error: standard output: " + reason + b"\n"
+
+
+@pytest.mark.parametrize("asked", ["--help", "--version", "serve --help"])
+def test_help_that_cannot_be_written(asked: str) -> None:
+    """The same, of what is no result."""
+    done = run("sh", "-c", 'exec "$@" > /dev/full', "sh", *COMMAND, *asked.split())
+
+    assert done.returncode == 74
+    assert done.stderr == b"error: standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2> /dev/full", "0<&- 2>&-"])

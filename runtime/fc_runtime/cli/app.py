@@ -27,7 +27,8 @@ def run() -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise
-        output.say(f"error: standard output: {error.strerror}", "bold red")  # of --help, --version
+        output.give_up_result()  # of --help or --version: all else is written by `output`
+        output.say(f"error: standard output: {error.strerror}", "bold red")
         return Exit.FILE
     return Exit.RETURNED
 

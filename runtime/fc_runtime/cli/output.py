@@ -40,6 +40,13 @@ def result(data: bytes) -> None:
         raise OutputError(f"standard output: {error.strerror}") from error
 
 
+def give_up_result() -> None:
+    """What Python keeps for standard output and cannot write is not tried again at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDOUT)
+    os.close(nowhere)
+
+
 def tell(data: bytes) -> None:
     """Write to standard error, if anybody listens there."""
     with suppress(OSError):

@@ -324,6 +324,9 @@ def test_variables(
         ("${vars.nothing}", "there is no vars.nothing"),
         ("${config('AccessKeySecret')}", "not known here"),
         ("${file('nowhere')}", "there is no file nowhere"),
+        ("${file('code')}", "there is no file code that can be read"),
+        ("${file('no-text')}", "there is no file no-text that can be read as UTF-8"),
+        (f"${{file('{'x' * 300}')}}", "there is no file xxx"),
     ],
 )
 def test_variables_left(
@@ -331,6 +334,7 @@ def test_variables_left(
 ) -> None:
     """What cannot be known here is left as it stands, with a warning that names the place."""
     monkeypatch.delenv("NOT_SET", raising=False)
+    (project / "no-text").write_bytes(b"\xff\xfe")
     found = one(project, f'environmentVariables: {{X: "{expression}"}}')
 
     assert expression == found.functions[0].document["environmentVariables"]["X"]

@@ -225,7 +225,7 @@ def test_signed_line_to_paste(home: Path, project: Make) -> None:
         (["--no-auth", "--host", "0.0.0.0"], "--no-auth with --host 0.0.0.0: other machines"),
         (["--host", "0.0.0.0"], "it needs keys: set FC_RUNTIME_ACCESS_KEYS"),
         (["--access-keys", "nowhere"], "--access-keys nowhere"),
-        (["--role-credentials", "nowhere"], "nowhere"),
+        (["--role-credentials", "nowhere"], "--role-credentials nowhere: "),
     ],
 )
 def test_bad_usage(home: Path, arguments: list[str], told: str) -> None:

@@ -121,6 +121,18 @@ def test_the_manifest_too(home: Path, project: Make) -> None:
         assert served.invoke("hi").text == "changed"
 
 
+def test_a_manifest_that_is_saved_before_it_is_watched(home: Path, project: Make) -> None:
+    """Whatever is saved since it was read: right after the URL was said, too."""
+    folder = project()
+    file = folder / "s.yaml"
+    text = file.read_text()
+    with Served(home, folder, "--no-auth", "--watch") as served:
+        save(file, text.replace("from s.yaml", "changed"))
+        served.wait_for("manifest.applied")
+
+        assert served.invoke("hi").text == "changed"
+
+
 def test_without_it(home: Path, project: Make) -> None:
     """Nothing is watched: a warm function keeps the code that it was loaded with."""
     folder = project(code=VERSION.format("first"))

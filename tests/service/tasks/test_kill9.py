@@ -3,6 +3,7 @@ kill -9 of the daemon, again and again, while clients invoke asynchronously: all
 is run, and known to have been.
 """
 
+import os
 import random
 import threading
 from pathlib import Path
@@ -94,3 +95,37 @@ def test_all_that_was_accepted_is_run(home: Path, runs: Runs, tmp_path: Path) ->
     assert len(accepted) >= ROUNDS * CLIENTS
     ran = {run["event"]["id"] for run in runs}
     assert set() == accepted - ran
+
+
+def test_of_a_project_too(home: Path, runs: Runs, tmp_path: Path) -> None:
+    """
+    Its folder goes with the daemon, but not with one that is killed: the same command takes it up.
+    Another project has another folder, and one that was left there for a day is removed.
+    """
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    (home / "index.py").write_text(runs.source)
+    (home / "other.py").write_text(runs.source)
+    where = {"TMPDIR": str(temporary)}
+    command = (home, "--no-auth", "--code", home, "--name", "hello")
+    old = temporary / "fc-runtime-serve-old"
+    old.mkdir()
+    (old / "lock").touch()
+    os.utime(old, (0, 0))
+
+    with Served(*command, **where) as served:
+        assert not old.exists()
+        with httpx.Client(base_url=served.url, timeout=LONG_S) as client:
+            headers = {"X-Fc-Invocation-Type": "Async", "X-Fc-Async-Task-Id": "late"}
+            headers["X-Fc-Async-Delay"] = "1"
+            assert 202 == client.post(f"{HELLO}/invocations", headers=headers).status_code
+        served.process.kill()
+        served.wait()
+    with Served(home, "--no-auth", "--code", home, "--name", "bye", **where):
+        assert 2 == len(list(temporary.glob("fc-runtime-serve-*")))
+    with Served(*command, **where) as served:
+        assert str(temporary) in served.wait_for("daemon.took_up")
+        wait_for_all(served.url, {"late"})
+
+    assert 1 == len(list(runs))
+    assert [] == list(temporary.glob("fc-runtime-serve-*"))

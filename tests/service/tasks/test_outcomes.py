@@ -117,7 +117,9 @@ def test_one_whose_function_is_deleted_is_invalid(fc3: Fc3, runs: Runs) -> None:
 
     fc3.create("hello", runs.code)
 
-    assert "Invalid" == ended(fc3, "hello", "one").status
+    one = ended(fc3, "hello", "one")
+    assert "Invalid" == one.status
+    assert "FunctionNotFound" == one.task_error_message  # as the API calls it
     assert 1 == len(list(runs))
 
 
