@@ -1,11 +1,12 @@
 """
 Code given as a .zip: looked at without unpacking, and unpacked without trusting it.
 
-Refused: absolute paths, ``..``, links, device nodes, duplicate names, and more bytes or entries
-than FC takes (spec 12: 500 MB), or more folders than anybody has.
+Refused: absolute paths, ``..``, links that lead outside, device nodes, duplicate names, and more
+bytes or entries than FC takes (spec 12: 500 MB), or more folders than anybody has.
 """
 
 import errno
+import itertools
 import lzma
 import os
 import stat
@@ -20,6 +21,7 @@ from fc_runtime.errors import InvalidFunctionError, OverloadedError
 MAX_UNPACKED_BYTES: Final = 500 * 1000 * 1000
 MAX_ENTRIES: Final = 100_000  # and folders that they lie in
 MAX_DEPTH: Final = 128  # folders in one another
+MAX_LINK_BYTES: Final = 4096  # PATH_MAX
 # Damaged, encrypted, compressed in a way we lack, or a file where a folder should be.
 _NOT_UNPACKABLE: Final = (
     zipfile.BadZipFile,
@@ -71,12 +73,15 @@ def unpack(path: Path, folder: Path) -> None:
 def _unpack(path: Path, folder: Path, entries: list[zipfile.ZipInfo]) -> None:
     left = MAX_UNPACKED_BYTES  # the sizes in a zip's directory are only what its maker says
     with zipfile.ZipFile(path) as archive:
-        for entry in entries:
+        for entry in sorted(entries, key=_is_link):  # links last: nothing is written through one
             target = folder / entry.filename
             if entry.is_dir():
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
+            if _is_link(entry):
+                target.symlink_to(_checked_link(path, archive, entry))
+                continue
             mode = (entry.external_attr >> 16) & 0o755 | 0o644
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             with (
@@ -93,32 +98,21 @@ def _unpack(path: Path, folder: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _checked_entries(path: Path) -> list[zipfile.ZipInfo]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (*_NOT_UNPACKABLE, ValueError) as error:
-        raise InvalidFunctionError("code", str(path), f"not a readable .zip: {error}") from error
+    entries = _listed(path)
     if len(entries) > MAX_ENTRIES:
         raise InvalidFunctionError("code", str(path), f"more than {MAX_ENTRIES} entries")
     if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
         raise InvalidFunctionError(
             "code", str(path), f"unpacks to more than {MAX_UNPACKED_BYTES} bytes"
         )
+    links = {str(PurePosixPath(entry.filename)) for entry in entries if _is_link(entry)}
     seen: set[str] = set()
     folders: set[str] = set()
     for entry in entries:
         name = PurePosixPath(entry.filename)
-        kind = stat.S_IFMT(entry.external_attr >> 16)
-        if not name.parts and not entry.filename.endswith("/"):
-            raise InvalidFunctionError("code", str(path), f"{entry.filename!r} is no file's name")
-        if name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
-            raise InvalidFunctionError(
-                "code", str(path), f"{entry.filename!r} would be written outside the code folder"
-            )
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise InvalidFunctionError(
-                "code", str(path), f"{entry.filename!r} is a link or a special file"
-            )
+        _check_entry(path, entry, name)
+        if not links.isdisjoint(map(str, name.parents)):
+            raise InvalidFunctionError("code", str(path), f"{entry.filename!r} lies in a link")
         if str(name) in seen and not entry.is_dir():
             raise InvalidFunctionError("code", str(path), f"{entry.filename!r} is in it twice")
         seen.add(str(name))
@@ -131,3 +125,56 @@ def _checked_entries(path: Path) -> list[zipfile.ZipInfo]:
         if len(folders) > MAX_ENTRIES:
             raise InvalidFunctionError("code", str(path), f"more than {MAX_ENTRIES} folders")
     return entries
+
+
+def _listed(path: Path) -> list[zipfile.ZipInfo]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            for entry in itertools.islice(filter(_is_link, entries), MAX_ENTRIES):
+                _checked_link(path, archive, entry)
+    except InvalidFunctionError:
+        raise
+    except (*_NOT_UNPACKABLE, ValueError) as error:
+        raise InvalidFunctionError("code", str(path), f"not a readable .zip: {error}") from error
+    return entries
+
+
+def _check_entry(path: Path, entry: zipfile.ZipInfo, name: PurePosixPath) -> None:
+    if not name.parts and not entry.filename.endswith("/"):
+        raise InvalidFunctionError("code", str(path), f"{entry.filename!r} is no file's name")
+    if name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
+        raise InvalidFunctionError(
+            "code", str(path), f"{entry.filename!r} would be written outside the code folder"
+        )
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+        raise InvalidFunctionError("code", str(path), f"{entry.filename!r} is a special file")
+
+
+def _is_link(entry: zipfile.ZipInfo) -> bool:
+    return stat.S_ISLNK(entry.external_attr >> 16)
+
+
+def _checked_link(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
+    """
+    Where it leads to. Upwards only at its beginning, from a folder that is no link: so as far as
+    there are folders above it, and down from there by names, it stays inside.
+    """
+    with archive.open(entry) as source:
+        text = source.read(MAX_LINK_BYTES + 1)
+    target = text.decode()
+    steps = [step for step in target.split("/") if step not in ("", ".")]
+    upwards = next((at for at, step in enumerate(steps) if step != ".."), len(steps))
+    if (
+        not 0 < len(text) < MAX_LINK_BYTES
+        or "\0" in target
+        or target.startswith("/")
+        or entry.is_dir()
+        or ".." in steps[upwards:]
+        or upwards >= len(PurePosixPath(entry.filename).parts)
+    ):
+        raise InvalidFunctionError(
+            "code", str(path), f"{entry.filename!r} is a link that leads outside the code folder"
+        )
+    return target

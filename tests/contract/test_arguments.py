@@ -6,6 +6,7 @@ Wrong arguments are refused where they are given, and the error names field, val
 import logging
 import math
 import stat
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -249,17 +250,79 @@ def test_zip_that_writes_outside_is_refused(caller: Caller, tmp_path: Path, entr
     assert not (tmp_path / "evil.py").exists()
 
 
-@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK])
-def test_zip_with_a_link_or_special_file_is_refused(
-    caller: Caller, tmp_path: Path, kind: int
-) -> None:
-    """A link could lead anywhere."""
-    entry = zipfile.ZipInfo("shadow")
+def entry_of(name: str, kind: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
     entry.external_attr = (kind | 0o777) << 16
-    package = zip_with(tmp_path / "code.zip", entry, "/etc/shadow")
+    return entry
 
-    with pytest.raises(InvalidFunctionError, match="'shadow' is a link or a special file"):
+
+@pytest.mark.parametrize("kind", [stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK])
+def test_zip_with_a_special_file_is_refused(caller: Caller, tmp_path: Path, kind: int) -> None:
+    """Nobody's code has one."""
+    package = zip_with(tmp_path / "code.zip", entry_of("tty", kind))
+
+    with pytest.raises(InvalidFunctionError, match="'tty' is a special file"):
         caller.register("refused", code=package)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("shadow", "/etc/shadow"),
+        ("up", ".."),
+        ("lib/up", "../.."),
+        ("lib/up", "deep/../../.."),  # ``deep`` may be a link by then
+        ("up", "./lib/../.."),
+        ("empty", ""),
+        ("long", "x" * 4096),
+        ("folder/", "lib"),
+    ],
+)
+def test_zip_with_a_link_that_leads_outside_is_refused(
+    caller: Caller, tmp_path: Path, name: str, target: str
+) -> None:
+    """Wherever it leads; nothing is unpacked."""
+    package = zip_with(tmp_path / "code.zip", entry_of(name, stat.S_IFLNK), target)
+
+    with pytest.raises(InvalidFunctionError, match=f"'{name}' is a link that leads outside"):
+        caller.register("refused", code=package)
+
+
+@pytest.mark.parametrize(
+    "entries", [("up", "up/evil"), ("up/evil", "up"), ("up", "up/"), ("up", "up")]
+)
+def test_zip_with_something_behind_a_link_is_refused(
+    caller: Caller, tmp_path: Path, entries: tuple[str, str]
+) -> None:
+    """It would be written where the link leads to."""
+    package = tmp_path / "code.zip"
+    with zipfile.ZipFile(package, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a duplicate name
+        archive.writestr("index.py", "def handler(event, context): return 'well'\n")
+        for name in entries:
+            kind = stat.S_IFLNK if name == "up" else 0
+            archive.writestr(entry_of(name, kind), "." if kind else "")
+
+    with pytest.raises(InvalidFunctionError):
+        caller.register("refused", code=package)
+        caller.invoke("refused")
+
+
+def test_zip_with_links_inside_is_unpacked_with_them(caller: Caller, tmp_path: Path) -> None:
+    """As `zip -y` makes them, of a library's versions; also out of a folder, and to a folder."""
+    package = tmp_path / "code.zip"
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr(entry_of("lib/newest", stat.S_IFLNK), "../versions/two")
+        archive.writestr(entry_of("newest.txt", stat.S_IFLNK), "lib/newest/text")
+        archive.writestr("versions/two/text", "of the second")
+        archive.writestr(
+            "index.py",
+            "import os\ndef handler(event, context):\n"
+            "    return os.readlink('lib/newest') + ': ' + open('newest.txt').read()\n",
+        )
+    caller.register("linked", code=package)
+
+    assert "../versions/two: of the second" == caller.invoke("linked").text
 
 
 def test_zip_that_is_none_is_refused(caller: Caller, tmp_path: Path) -> None:
