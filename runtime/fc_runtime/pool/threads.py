@@ -18,6 +18,7 @@ from fc_runtime.errors import OverloadedError
 
 IDLE_S: Final = 10.0
 LOOK_FOR_ROOM_S: Final = 0.1
+LEAVES_WITHIN_S: Final = 1.0  # who is idle, and is told to go: microseconds, on a host that has any
 
 
 def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
@@ -50,6 +51,7 @@ class Threads:
         self._changed = threading.Condition()
         self._threads = 0
         self._idents: set[int] = set()
+        self._left: deque[threading.Thread] = deque(maxlen=most)  # and may not have ended yet
         self._idle = 0
         self._closed = False
 
@@ -100,10 +102,11 @@ class Threads:
 
     def close(self, within_s: float = 0.0) -> bool:
         """
-        Idle ones end now, others when they are done. `run` goes on working.
+        Idle ones end now, and have ended when this returns; others when they are done. `run` goes
+        on working.
 
         Args:
-            within_s: seconds to wait for them.
+            within_s: seconds to wait for the others.
 
         Returns:
             Whether all have ended, and nothing is queued.
@@ -112,7 +115,13 @@ class Threads:
             self._closed = True
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._threads, within_s)
-            return not (self._threads or self._work)
+            self._changed.wait_for(lambda: not self._idle, LEAVES_WITHIN_S)
+            all_ended = not (self._threads or self._work)
+            left = list(self._left)
+        for thread in left:
+            if thread is not threading.current_thread():
+                thread.join(LEAVES_WITHIN_S)
+        return all_ended
 
     def _serve(self) -> None:
         self._idents.add(threading.get_ident())
@@ -137,5 +146,6 @@ class Threads:
         """Under the lock: one thread less."""
         self._threads -= 1
         self._idents.discard(threading.get_ident())
+        self._left.append(threading.current_thread())
         if self._closed:
             self._changed.notify_all()

@@ -108,3 +108,14 @@ def test_closing_can_wait_for_what_is_being_done() -> None:
     assert threads.close(WITHIN_S)
     assert done.is_set()
     assert threads.close(0.0)
+
+
+def test_who_has_left_has_ended_when_it_is_closed() -> None:
+    """Not only told so: an interpreter that ends finds no thread of ours on its way out."""
+    for _ in range(50):
+        threads = Threads("leaving", 2)
+        for _ in range(2):
+            threads.run(threading.Event().is_set)
+
+        assert threads.close(WITHIN_S)
+        assert "leaving" not in [thread.name for thread in threading.enumerate()]
