@@ -112,10 +112,22 @@ def test_closing_can_wait_for_what_is_being_done() -> None:
 
 def test_who_has_left_has_ended_when_it_is_closed() -> None:
     """Not only told so: an interpreter that ends finds no thread of ours on its way out."""
-    for _ in range(50):
-        threads = Threads("leaving", 2)
-        for _ in range(2):
-            threads.run(threading.Event().is_set)
+    threads = Threads("test", 1)
+    kept = threading.local()
+    served = threading.Event()
+    who: list[threading.Thread] = []
 
-        assert threads.close(WITHIN_S)
-        assert "leaving" not in [thread.name for thread in threading.enumerate()]
+    class Slow:
+        def __del__(self) -> None:  # when the thread ends, and all it has to itself
+            threading.Event().wait(0.2)
+
+    def work() -> None:
+        who.append(threading.current_thread())
+        kept.value = Slow()
+        served.set()
+
+    threads.run(work)
+    assert served.wait(WITHIN_S)
+
+    assert threads.close(WITHIN_S)
+    assert not who[0].is_alive()
