@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -149,6 +150,41 @@ def test_something_else_is_there(home: Path, name: str) -> None:
     assert code == 74
     assert str(data) in said
     assert len(said.splitlines()) == 1
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def overwrite(file: Path) -> None:
+    """But for the first page."""
+    content = file.read_bytes()
+    file.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+
+
+def break_a_document(file: Path) -> None:
+    """As a bad sector would: SQLite itself sees nothing wrong."""
+    content = file.read_bytes()
+    assert b'"functionId"' in content
+    file.write_bytes(content.replace(b'"functionId"', b"\xa5" * 12))
+
+
+@pytest.mark.parametrize("harm", [cut, overwrite, break_a_document])
+def test_a_damaged_account(home: Path, harm: Callable[[Path], None]) -> None:
+    """It is one line that names the file, and no code of its functions is removed."""
+    data = home / "data"
+    with Served(home, "--data-dir", data, "--no-auth") as served:
+        assert create(served.url, "hello").status_code == 200
+        assert served.stop() == 0
+    code_before = sorted((data / "packages").iterdir())
+    harm(data / "account.db")
+    code, said = refused(home, "--data-dir", data, "--no-auth")
+
+    assert code == 74
+    assert str(data / "account.db") in said
+    assert len(said.splitlines()) == 1
+    assert "[SQL" not in said
+    assert code_before == sorted((data / "packages").iterdir())
 
 
 def test_two_daemons(home: Path) -> None:
