@@ -57,8 +57,12 @@ class StoreError(Exception):
     """The data folder cannot be used: says which file, and what to do."""
 
 
-def opened(path: Path) -> Engine:
-    """Raises StoreError if *path* is damaged, not a database of ours, or of a later version."""
+def opened(path: Path) -> tuple[Engine, bool]:
+    """
+    And was there nothing in it until now?
+
+    Raises StoreError if *path* is damaged, not a database of ours, or of a later version.
+    """
     _make_private(path)
     engine = create_engine(f"sqlite:///{path}")
 
@@ -96,7 +100,7 @@ def opened(path: Path) -> Engine:
     except Exception as error:
         engine.dispose()
         raise StoreError(f"{path} cannot be used: {error}") from error
-    return engine
+    return engine, version == 0
 
 
 def is_unusable(error: DatabaseError) -> bool:

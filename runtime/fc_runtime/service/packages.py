@@ -119,6 +119,14 @@ class Packages:
         """As it was uploaded."""
         return self._folder / f"{digest}.zip"
 
+    def digests(self) -> set[str]:
+        """Of all that is there, whatever refers to it."""
+        return {
+            path.name.removesuffix(".zip")
+            for path in self._folder.iterdir()
+            if not path.name.startswith(UNFINISHED)
+        }
+
     def sweep(self, used: Collection[str]) -> None:
         """Remove those that nothing refers to; only when nobody is adding any."""
         for path in self._folder.iterdir():

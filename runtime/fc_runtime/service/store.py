@@ -143,12 +143,14 @@ class Store:
     One file; may be used by any thread, one transaction at a time.
 
     Raises StoreError if *path* is damaged, not a database of ours, or of a later version.
+
+    ``is_new``: nothing had ever been written to it, or all of it is gone.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._path = path
-        self._engine = database.opened(path)
+        self._engine, self.is_new = database.opened(path)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

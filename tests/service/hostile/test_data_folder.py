@@ -1,5 +1,6 @@
 """The data folder: who may read it, and what happens when it cannot be written."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -185,6 +186,28 @@ def test_a_damaged_account(home: Path, harm: Callable[[Path], None]) -> None:
     assert len(said.splitlines()) == 1
     assert "[SQL" not in said
     assert code_before == sorted((data / "packages").iterdir())
+
+
+def test_an_emptied_account(home: Path) -> None:
+    """It is a new one, but the code of the old stays, which is told; restored, it is as it was."""
+    data = home / "data"
+    with Served(home, "--data-dir", data, "--no-auth") as served:
+        assert create(served.url, "hello").status_code == 200
+        assert served.stop() == 0
+    backup = (data / "account.db").read_bytes()
+    os.truncate(data / "account.db", 0)
+    for _ in range(2):
+        with Served(home, "--data-dir", data, "--no-auth") as served:
+            told = json.loads(served.wait_for("packages.kept"))
+            assert ("warning", 1) == (told["level"], told["packages"])
+            assert "restore account.db" in told["mend"]
+            assert served.invoke("hello").status_code == 404
+            assert create(served.url, "other", index="x = 1\n").status_code in (200, 409)
+            assert served.stop() == 0
+    (data / "account.db").write_bytes(backup)
+    with Served(home, "--data-dir", data, "--no-auth") as served:
+        assert served.invoke("hello", b"event").content == b"event"
+        assert served.events("packages.kept") == []
 
 
 def test_two_daemons(home: Path) -> None:
