@@ -210,6 +210,27 @@ def test_an_emptied_account(home: Path) -> None:
         assert served.events("packages.kept") == []
 
 
+@pytest.mark.parametrize("verb", ["PUT", "POST"])
+def test_damaged_code(home: Path, verb: str) -> None:
+    """Deployed again from the same zip it works again, though it was tried meanwhile."""
+    data = home / "data"
+    with Served(home, "--data-dir", data, "--no-auth") as served:
+        assert create(served.url, "hello").status_code == 200
+        assert served.stop() == 0
+    (unpacked,) = [path for path in (data / "packages").iterdir() if path.is_dir()]
+    os.truncate(unpacked / "index.py", 0)
+    with Served(home, "--data-dir", data, "--no-auth") as served:
+        assert "HandlerNotFound" in served.invoke("hello").text
+        if verb == "POST":
+            assert httpx.delete(f"{served.url}{FUNCTIONS}/hello", timeout=LONG_S).is_success
+            assert create(served.url, "hello").status_code == 200
+        else:
+            code = {"code": function("hello")["code"]}
+            changed = httpx.put(f"{served.url}{FUNCTIONS}/hello", json=code, timeout=LONG_S)
+            assert changed.status_code == 200
+        assert served.invoke("hello", b"event").content == b"event"
+
+
 def test_two_daemons(home: Path) -> None:
     """The second is told so, and does no harm to the first; nor does one that is gone for good."""
     data = home / "data"

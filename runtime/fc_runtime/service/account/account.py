@@ -22,10 +22,11 @@ class Account(Extras, Functions, Services, Versions, Aliases, Targets):
 
     def sweep(self) -> None:
         """
-        Remove the code that nothing refers to; only when nobody changes anything.
+        Remove the code that nothing refers to, and unpack again what is not any more; only when
+        nobody changes anything.
 
-        Not what was there before the account was, nor anything while it refers to no code at all:
-        then its file was lost, and whoever restores it wants the code, too.
+        Not removed is what was there before the account was, nor anything while it refers to no
+        code at all: then its file was lost, and whoever restores it wants the code, too.
         """
         there = self.packages.digests()
         with self.store.transaction() as transaction:
@@ -37,6 +38,7 @@ class Account(Extras, Functions, Services, Versions, Aliases, Targets):
         if kept - used:
             _log.warning("packages.kept", packages=len(kept - used), mend=MEND)
         self.packages.sweep(used | kept)
+        self.packages.restore(used)
 
 
 def _used(transaction: Transaction) -> set[str]:
