@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import IO, Final
 
 from fc_runtime.errors import InvalidFunctionError, OverloadedError
 
@@ -68,6 +68,25 @@ def unpack(path: Path, folder: Path) -> None:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise OverloadedError(f"code={str(path)!r}: no room to unpack it: {error}") from error
         raise InvalidFunctionError("code", str(path), f"cannot be unpacked: {error}") from error
+
+
+def is_unpacked(archive: Path | IO[bytes], folder: Path) -> bool:
+    """
+    Is all of the zip in *folder*, every file with its size? What is in the files is not read, and
+    there may be more of them.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return all(_is_there(entry, folder) for entry in opened.infolist())
+    except (*_NOT_UNPACKABLE, ValueError):
+        return False
+
+
+def _is_there(entry: zipfile.ZipInfo, folder: Path) -> bool:
+    status = (folder / entry.filename).lstat()  # raises if it is not there
+    if entry.is_dir():
+        return stat.S_ISDIR(status.st_mode)
+    return stat.S_ISREG(status.st_mode) and status.st_size == entry.file_size
 
 
 def _unpack(path: Path, folder: Path, entries: list[zipfile.ZipInfo]) -> None:

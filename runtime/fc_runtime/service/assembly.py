@@ -18,7 +18,9 @@ from fc_runtime.service.app import App, Asgi
 from fc_runtime.service.auth import Authenticator, Pending, Request
 from fc_runtime.service.auth.pages import programs_only
 from fc_runtime.service.background import Background
+from fc_runtime.service.database import StoreError
 from fc_runtime.service.deployment import Deployment
+from fc_runtime.service.errors import ApiError
 from fc_runtime.service.gateway.bodies import Scope
 from fc_runtime.service.home import Home
 from fc_runtime.service.http_front import http_triggers
@@ -74,7 +76,10 @@ class Assembly:
             region=settings.region,
             local_code=local_code,
         )
-        self.account.sweep()  # nobody can change anything yet
+        try:
+            self.account.sweep()  # nobody can change anything yet
+        except ApiError as error:
+            raise StoreError(f"{home.database} cannot be used: {error.message}") from error
         tasks = TaskStore(_in_file(home.tasks) if store is None else store, limits=LIMITS)
         self._closing.callback(tasks.close)
         queue = self.account.queue = Queue(tasks)

@@ -4,30 +4,38 @@ Code by its content: a zip that was uploaded is kept once, whatever uses it, and
     DATA/packages/<sha256>.zip        as it came
     DATA/packages/<sha256>/           unpacked; there only when it is whole
 
-Both appear by a rename, so a process that is killed at any moment leaves nothing half written
-behind that anybody would use. What nothing refers to any more is removed by `Packages.sweep`.
+Both are on the disk before they appear, by a rename, so neither a process that is killed nor a
+power failure leaves anything half written behind that anybody would use. What is unpacked is never
+changed, for instances run from it: one that was damaged is replaced as a whole, and removed at the
+next start. What nothing refers to any more is removed by `Packages.sweep`.
 """
 
 import base64
 import binascii
 import hashlib
-import os
+import io
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
 from fastcrc import crc64
 
 from fc_runtime import code_package
 from fc_runtime.errors import InvalidFunctionError, OverloadedError
+from fc_runtime.service import folders
 from fc_runtime.service.database import StoreError
 from fc_runtime.service.errors import ApiError, invalid
 
 MAX_ZIP_BYTES: Final = 100 * 1000 * 1000  # of a zip in a request (spec 12)
 UNFINISHED: Final = ".unfinished-"
+REPLACED: Final = ".replaced-"
+MEND: Final = "deploy it again, from the same zip"
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +62,8 @@ class Packages:
             folder.chmod(0o700)  # one that was there already, too
         except OSError as error:
             raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
-        for left in folder.glob(f"{UNFINISHED}*"):  # by one that was killed
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+        for left in [*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"{REPLACED}*")]:
+            _remove(left)
 
     def add_base64(self, text: object) -> Package:
         """As `add`, of the API's ``zipFile``. Raises ApiError 400."""
@@ -74,7 +79,8 @@ class Packages:
 
     def add(self, content: bytes) -> Package:
         """
-        Keep *content*, which must be a zip that may be unpacked, and unpack it.
+        Keep *content*, which must be a zip that may be unpacked, and unpack it; anew, if it was
+        unpacked before and files of it are missing or have another size.
 
         Blocks for as long as that takes. Raises ApiError 400 for one that is no zip, too large, or
         has entries outside the folder, links or special files; 503 if it cannot be kept.
@@ -82,7 +88,7 @@ class Packages:
         if len(content) > MAX_ZIP_BYTES:
             raise _too_large()
         package = Package(hashlib.sha256(content).hexdigest(), str(crc64.xz(content)), len(content))
-        if self.folder(package.digest).is_dir():
+        if self._is_whole(package.digest, content):
             return package
         try:
             self._keep(package.digest, content)
@@ -93,23 +99,70 @@ class Packages:
             ) from error
         return package
 
+    def _is_whole(self, digest: str, content: bytes) -> bool:
+        folder, kept = self.folder(digest), self.zip(digest)
+        return (
+            folder.is_dir()
+            and kept.is_file()
+            and kept.stat().st_size == len(content)
+            and code_package.is_unpacked(io.BytesIO(content), folder)
+        )
+
     def _keep(self, digest: str, content: bytes) -> None:
-        zip_file = self.zip(digest)
-        unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self._folder))
-        try:
+        with self._unfinished() as unfinished:
             written = unfinished / "code.zip"
-            with written.open("wb") as out:
-                out.write(content)
-                out.flush()
-                os.fsync(out.fileno())
+            written.write_bytes(content)
             try:
                 code_package.unpack(written, unfinished / "code")
             except InvalidFunctionError as error:
                 raise invalid(f"code.zipFile: {error.mend}") from error
-            written.replace(zip_file)
-            _rename_folder(unfinished / "code", self.folder(digest))
+            folders.make_durable(unfinished)
+            written.replace(self.zip(digest))
+            self._put(unfinished / "code", digest)
+
+    def restore(self, used: Collection[str]) -> None:
+        """Unpack again what is not any more; what cannot be is logged."""
+        for digest in sorted(used):
+            if self.folder(digest).is_dir():
+                continue
+            try:
+                self._restore(digest)
+            except (OSError, InvalidFunctionError, OverloadedError) as error:
+                _log.warning("package.not_unpacked", digest=digest, reason=str(error), mend=MEND)
+            else:
+                _log.info("package.unpacked", digest=digest)
+
+    def _restore(self, digest: str) -> None:
+        kept = self.zip(digest)
+        with kept.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise InvalidFunctionError("code", str(kept), "it is damaged")
+        with self._unfinished() as unfinished:
+            code_package.unpack(kept, unfinished / "code")
+            folders.make_durable(unfinished)
+            self._put(unfinished / "code", digest)
+
+    @contextmanager
+    def _unfinished(self) -> Iterator[Path]:
+        """A folder to make something in, that is then renamed out of it."""
+        folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self._folder))
+        try:
+            yield folder
         finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _put(self, source: Path, digest: str) -> None:
+        """In its place. What is there already is damaged, or as good: of another thread."""
+        target = self.folder(digest)
+        try:
+            source.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+            if not code_package.is_unpacked(self.zip(digest), target):
+                aside = source.parent.name.replace(UNFINISHED, REPLACED)
+                folders.replace(source, target, self._folder / aside)
+        folders.sync_names(self._folder)
 
     def folder(self, digest: str) -> Path:
         """Its content. Nothing may be written there."""
@@ -119,24 +172,28 @@ class Packages:
         """As it was uploaded."""
         return self._folder / f"{digest}.zip"
 
+    def digests(self) -> set[str]:
+        """Of all that is there, whatever refers to it."""
+        return {
+            path.name.removesuffix(".zip")
+            for path in self._folder.iterdir()
+            if not path.name.startswith((UNFINISHED, REPLACED))
+        }
+
     def sweep(self, used: Collection[str]) -> None:
         """Remove those that nothing refers to; only when nobody is adding any."""
         for path in self._folder.iterdir():
-            if path.name.startswith(UNFINISHED) or path.name.removesuffix(".zip") in used:
+            if path.name.startswith((UNFINISHED, REPLACED)):
                 continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            if path.name.removesuffix(".zip") not in used:
+                _remove(path)
 
 
-def _rename_folder(source: Path, target: Path) -> None:
-    """Another thread may have put the same content there meanwhile: that is as good."""
-    try:
-        source.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _too_large() -> ApiError:

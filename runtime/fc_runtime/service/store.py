@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from fc_runtime.service import database
 from fc_runtime.service.database import COUNTERS, RESOURCES
@@ -142,30 +142,30 @@ class Store:
     """
     One file; may be used by any thread, one transaction at a time.
 
-    Raises StoreError if *path* is not a database of ours, or of a later version.
+    Raises StoreError if *path* is damaged, not a database of ours, or of a later version.
+
+    ``is_new``: nothing had ever been written to it, or all of it is gone.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._path = path
-        self._engine = database.opened(path)
+        self._engine, self.is_new = database.opened(path)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """
         Committed at the end; whatever is raised inside undoes all of it.
 
-        Raises ApiError 503 if the file cannot be written now (full, read-only, broken).
+        Raises ApiError 503 if the file cannot be used now (full, read-only, damaged).
         """
         try:
             with self._lock, self._engine.connect() as connection, connection.begin():
                 yield Transaction(connection)
-        except OperationalError as error:
-            if not database.is_unwritable(error):
+        except DatabaseError as error:
+            if not database.is_unusable(error):
                 raise
-            raise ApiError(
-                503, "ServiceUnavailable", f"nothing was changed: the data folder: {error.orig}"
-            ) from error
+            raise _unusable(database.reason(error)) from error
 
     def get(self, kind: str, scope: str, name: str) -> Entry | None:
         """As `Transaction.get`, on its own."""
@@ -181,8 +181,16 @@ def _is(kind: str, scope: str) -> tuple[Any, Any]:
 
 
 def _entry(row: Row[Any]) -> Entry:
-    kind, scope, name, document, etag, created, modified = tuple(row)
-    return Entry(kind, scope, name, json.loads(document), etag, created, modified)
+    kind, scope, name, text, etag, created, modified = tuple(row)
+    try:
+        document = json.loads(text)
+    except ValueError as error:  # damage that SQLite takes for text
+        raise _unusable(f"{kind} {scope}/{name} is damaged") from error
+    return Entry(kind, scope, name, document, etag, created, modified)
+
+
+def _unusable(why: str) -> ApiError:
+    return ApiError(503, "ServiceUnavailable", f"nothing was changed: the data folder: {why}")
 
 
 def _check_match(before: Entry | None, if_match: str | None) -> None:

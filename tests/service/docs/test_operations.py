@@ -1,13 +1,19 @@
-"""docs/operations.md names every metric and every event of the daemon, and none that is not."""
+"""docs/operations.md: every metric and event of the daemon, and none that is not; a backup."""
 
 import ast
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support.accounts import base64_zip
+from support.asynchronous import Runs
 from support.played import ROOT
 from support.serving import LONG_S, Served
+from support.stage import Gate, until
 
 SERVICE = ROOT / "runtime/fc_runtime/service"
 SAYING = {"debug", "info", "warning", "error", "exception"}
@@ -71,3 +77,66 @@ def events_of(path: Path) -> set[str]:
 def is_tell(node: ast.Call) -> bool:
     """``tell = self._log.warning if … else self._log.debug`` comes under this name."""
     return isinstance(node.func, ast.Name) and node.func.id == "tell"
+
+
+HELLO = "/2023-03-30/functions/hello"
+
+
+def invoke_later(url: str, **event: str) -> None:
+    headers = {"X-Fc-Invocation-Type": "Async"}
+    sent = httpx.post(f"{url}{HELLO}/invocations", json=event, headers=headers, timeout=LONG_S)
+    assert sent.status_code == 202
+
+
+def labels(runs: Runs, after: int = 0) -> set[str]:
+    return {run["event"]["label"] for run in list(runs)[after:]}
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="sqlite3's command is not installed")
+def test_backup_while_it_runs(tmp_path: Path) -> None:
+    """
+    The commands of the document, word by word. Restored, what waited and what was under way runs,
+    again: also what has run since.
+    """
+    (command,) = re.findall(r"^```\n(.*?)^```$", section("Its folder"), re.DOTALL | re.MULTILINE)
+    data, backup, folder = tmp_path / "data", tmp_path / "backup", tmp_path / "gate"
+    backup.mkdir()
+    folder.mkdir()
+    gate, runs = Gate(folder), Runs(tmp_path / "runs")
+    options = ("--no-auth", "--max-instances", "1")
+    with Served(tmp_path, "--data-dir", data, *options) as daemon:
+        (data / "access-keys").write_text("id:secret\n")
+        document = {
+            "functionName": "hello",
+            "runtime": "python3.10",
+            "handler": "index.handler",
+            "timeout": 60,
+            "code": {"zipFile": base64_zip(index=runs.source)},
+        }
+        made = httpx.post(f"{daemon.url}/2023-03-30/functions", json=document, timeout=LONG_S)
+        assert made.status_code == 200
+        invoke_later(daemon.url, gate=str(folder), label="running")
+        gate.entered(LONG_S)
+        invoke_later(daemon.url, label="waiting")
+        done = subprocess.run(
+            ["sh", "-e", "-c", command.replace("BACKUP", str(backup))],
+            cwd=data,
+            capture_output=True,
+            timeout=LONG_S,
+            check=False,
+        )
+        assert (0, b"") == (done.returncode, done.stderr)
+        gate.let()
+        runs.wait(2)
+        assert daemon.stop() == 0
+
+    modes = {path.name: path.stat().st_mode & 0o077 for path in backup.iterdir()}
+    assert {"tasks.db", "account.db", "packages", "access-keys"} == modes.keys()
+    assert not any(mode for name, mode in modes.items() if name != "access-keys")
+    before = len(list(runs))
+    gate.let()
+    with Served(tmp_path, "--data-dir", backup, *options) as daemon:
+        both = {"running", "waiting"}
+        until(lambda: both <= labels(runs, before), LONG_S, what="both again")
+        assert daemon.invoke("hello", b'{"label": "new"}').content == b"done"
+    gate.close()

@@ -1,8 +1,10 @@
 """The data folder: who may read it, and what happens when it cannot be written."""
 
+import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -149,6 +151,84 @@ def test_something_else_is_there(home: Path, name: str) -> None:
     assert code == 74
     assert str(data) in said
     assert len(said.splitlines()) == 1
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def overwrite(file: Path) -> None:
+    """But for the first page."""
+    content = file.read_bytes()
+    file.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+
+
+def break_a_document(file: Path) -> None:
+    """As a bad sector would: SQLite itself sees nothing wrong."""
+    content = file.read_bytes()
+    assert b'"functionId"' in content
+    file.write_bytes(content.replace(b'"functionId"', b"\xa5" * 12))
+
+
+@pytest.mark.parametrize("harm", [cut, overwrite, break_a_document])
+def test_a_damaged_account(home: Path, harm: Callable[[Path], None]) -> None:
+    """It is one line that names the file, and no code of its functions is removed."""
+    data = home / "data"
+    with Served(home, "--data-dir", data, "--no-auth") as served:
+        assert create(served.url, "hello").status_code == 200
+        assert served.stop() == 0
+    code_before = sorted((data / "packages").iterdir())
+    harm(data / "account.db")
+    code, said = refused(home, "--data-dir", data, "--no-auth")
+
+    assert code == 74
+    assert str(data / "account.db") in said
+    assert len(said.splitlines()) == 1
+    assert "[SQL" not in said
+    assert code_before == sorted((data / "packages").iterdir())
+
+
+def test_an_emptied_account(home: Path) -> None:
+    """It is a new one, but the code of the old stays, which is told; restored, it is as it was."""
+    data = home / "data"
+    with Served(home, "--data-dir", data, "--no-auth") as served:
+        assert create(served.url, "hello").status_code == 200
+        assert served.stop() == 0
+    backup = (data / "account.db").read_bytes()
+    os.truncate(data / "account.db", 0)
+    for _ in range(2):
+        with Served(home, "--data-dir", data, "--no-auth") as served:
+            told = json.loads(served.wait_for("packages.kept"))
+            assert ("warning", 1) == (told["level"], told["packages"])
+            assert "restore account.db" in told["mend"]
+            assert served.invoke("hello").status_code == 404
+            assert create(served.url, "other", index="x = 1\n").status_code in (200, 409)
+            assert served.stop() == 0
+    (data / "account.db").write_bytes(backup)
+    with Served(home, "--data-dir", data, "--no-auth") as served:
+        assert served.invoke("hello", b"event").content == b"event"
+        assert served.events("packages.kept") == []
+
+
+@pytest.mark.parametrize("verb", ["PUT", "POST"])
+def test_damaged_code(home: Path, verb: str) -> None:
+    """Deployed again from the same zip it works again, though it was tried meanwhile."""
+    data = home / "data"
+    with Served(home, "--data-dir", data, "--no-auth") as served:
+        assert create(served.url, "hello").status_code == 200
+        assert served.stop() == 0
+    (unpacked,) = [path for path in (data / "packages").iterdir() if path.is_dir()]
+    os.truncate(unpacked / "index.py", 0)
+    with Served(home, "--data-dir", data, "--no-auth") as served:
+        assert "HandlerNotFound" in served.invoke("hello").text
+        if verb == "POST":
+            assert httpx.delete(f"{served.url}{FUNCTIONS}/hello", timeout=LONG_S).is_success
+            assert create(served.url, "hello").status_code == 200
+        else:
+            code = {"code": function("hello")["code"]}
+            changed = httpx.put(f"{served.url}{FUNCTIONS}/hello", json=code, timeout=LONG_S)
+            assert changed.status_code == 200
+        assert served.invoke("hello", b"event").content == b"event"
 
 
 def test_two_daemons(home: Path) -> None:
