@@ -86,7 +86,8 @@ def _is_there(entry: zipfile.ZipInfo, folder: Path) -> bool:
     status = (folder / entry.filename).lstat()  # raises if it is not there
     if entry.is_dir():
         return stat.S_ISDIR(status.st_mode)
-    return stat.S_ISREG(status.st_mode) and status.st_size == entry.file_size
+    is_same = stat.S_ISLNK if _is_link(entry) else stat.S_ISREG
+    return is_same(status.st_mode) and status.st_size == entry.file_size
 
 
 def _unpack(path: Path, folder: Path, entries: list[zipfile.ZipInfo]) -> None:
