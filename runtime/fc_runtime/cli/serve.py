@@ -157,6 +157,7 @@ def serve(
                 sandbox=sandbox,
                 access_log=access_log,
                 function_log=function_log,
+                json_log=log is not None and logs.is_json(log_format),
             )
             _check_together(asked, force=force)
             ended = serving.serve(asked, log)
