@@ -67,7 +67,9 @@ def unpack(path: Path, folder: Path) -> None:
     except _NOT_UNPACKABLE as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise OverloadedError(f"code={str(path)!r}: no room to unpack it: {error}") from error
-        raise InvalidFunctionError("code", str(path), f"cannot be unpacked: {error}") from error
+        raise InvalidFunctionError(
+            "code", str(path), f"cannot be unpacked: {_told(error, folder)}"
+        ) from error
 
 
 def is_unpacked(archive: Path | IO[bytes], folder: Path) -> bool:
@@ -117,6 +119,15 @@ def _unpack(path: Path, folder: Path, entries: list[zipfile.ZipInfo]) -> None:
                     out.write(chunk)
 
 
+def _told(error: Exception, place: Path) -> str:
+    """What is wrong; a file by its name in the zip: where it was to go is not for everybody."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    file = str(error.filename or "")
+    inside = file.removeprefix(f"{place}{os.sep}")
+    return error.strerror if inside == file else f"{error.strerror}: {inside!r}"
+
+
 def _checked_entries(path: Path) -> list[zipfile.ZipInfo]:
     entries = _listed(path)
     if len(entries) > MAX_ENTRIES:
@@ -156,7 +167,9 @@ def _listed(path: Path) -> list[zipfile.ZipInfo]:
     except InvalidFunctionError:
         raise
     except (*_NOT_UNPACKABLE, ValueError) as error:
-        raise InvalidFunctionError("code", str(path), f"not a readable .zip: {error}") from error
+        raise InvalidFunctionError(
+            "code", str(path), f"not a readable .zip: {_told(error, path)}"
+        ) from error
     return entries
 
 

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from fc_runtime.cli import output
+from fc_runtime.pool.events import Log
 from fc_runtime.service.account import Account
 from fc_runtime.service.auth import AccessKeys
 from fc_runtime.service.store import Entry
@@ -67,6 +68,15 @@ def announce(
             output.say("functions can read it: for those not trusted, --sandbox strict", "dim")
     if functions:
         output.say(_to_paste(account, functions[0], keys))
+
+
+def warn(warnings: Iterable[str], log: Log | None) -> None:
+    """Of a manifest: each an event of *log*, or, without one, a line for people."""
+    for warning in warnings:
+        if log is None:
+            output.say(f"warning: {warning}", "yellow")
+        else:
+            log.warning("manifest.warned", warning=warning)
 
 
 def first_id(file: Path | None) -> str:

@@ -42,3 +42,4 @@ class Asked:
     sandbox: str
     access_log: bool
     function_log: bool
+    json_log: bool  # warnings are events, and not lines

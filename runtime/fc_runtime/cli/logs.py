@@ -42,15 +42,18 @@ def level_of(named: Level, verbose: int) -> Level:
     return max(named, asked, key=order.index)
 
 
+def is_json(form: Format) -> bool:
+    """Are the events for programs, on the standard error that we have?"""
+    return form is Format.JSON or (form is Format.AUTO and not os.isatty(output.STDERR))
+
+
 def logger(level: Level, form: Format) -> Log | None:
     """Configure structlog; what to hand to ``Runtime(log=…)``."""
     if level is Level.OFF:
         return None
     import structlog  # noqa: PLC0415 (only who wants the events pays for it)
 
-    if form is Format.AUTO:
-        form = Format.PRETTY if os.isatty(output.STDERR) else Format.JSON
-    pretty = form is Format.PRETTY
+    pretty = not is_json(form)
     renderers: list[structlog.types.Processor]
     if pretty:
         console = structlog.dev.ConsoleRenderer(

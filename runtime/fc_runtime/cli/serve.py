@@ -7,6 +7,7 @@ loaded when it is needed: no other command pays for a server.
 
 import gc
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +34,10 @@ MEANINGS: Final = {
     Exit.FILE: "the data folder cannot be used, or standard output not be written",
     Exit.INTERRUPTED: "ended at once by a second Ctrl-C",
 }
+
+
+_ACCOUNT_ID: Final = re.compile(r"[0-9]{1,32}")
+_REGION: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 class UsageError(Exception):
@@ -84,6 +89,7 @@ def serve(
     log = logs.logger(logs.level_of(log_level, verbose), log_format)
     os.environ.pop(these.STORE_NAME, None)  # nothing started later inherits a password
     try:
+        _check_of_arns(account_id, region)
         if custom_runtime:
             _refuse(
                 "is not for --custom-runtime, which serves the one function that the platform or "
@@ -151,6 +157,7 @@ def serve(
                 sandbox=sandbox,
                 access_log=access_log,
                 function_log=function_log,
+                json_log=log is not None and logs.is_json(log_format),
             )
             _check_together(asked, force=force)
             ended = serving.serve(asked, log)
@@ -203,6 +210,14 @@ def _refuse(why: str, *options: tuple[str, object]) -> None:
     for option, value in options:
         if value:
             raise UsageError(f"{option} {why}")
+
+
+def _check_of_arns(account_id: str | None, region: str | None) -> None:
+    """Both become parts of ARNs, which no client could take apart again otherwise."""
+    if account_id and not _ACCOUNT_ID.fullmatch(account_id):
+        raise UsageError(f"--account-id {account_id!r}: digits, such as {these.ACCOUNT_ID}")
+    if region and not _REGION.fullmatch(region):
+        raise UsageError(f"--region {region!r}: letters, digits and -, such as cn-hangzhou")
 
 
 def _check_together(asked: Asked, *, force: bool) -> None:

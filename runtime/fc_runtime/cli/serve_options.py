@@ -180,9 +180,9 @@ AccountId: TypeAlias = Annotated[
 Region: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        metavar="TEXT",
+        metavar="NAME",
         show_default=REGION,
-        help="In ARNs and context.region.",
+        help="In ARNs and context.region: letters, digits and -.",
         rich_help_panel=_WHERE,
     ),
 ]

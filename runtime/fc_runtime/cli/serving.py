@@ -128,8 +128,7 @@ class Serving:
         """Blocks. Raises ManifestError."""
         if manifest is None:
             return
-        for warning in manifest.warnings:
-            output.say(f"warning: {warning}", "yellow")
+        announcing.warn(manifest.warnings, self.log if self._asked.json_log else None)
         apply(manifest, self._assembly.account, self._manifest)
         self._manifest = manifest
 

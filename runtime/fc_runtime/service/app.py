@@ -15,12 +15,16 @@ from typing import Any, Final
 
 import structlog
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
 
 from fc_runtime.aio import AsyncRuntime, lean_of
 from fc_runtime.credentials import CredentialsSource
 from fc_runtime.lean import Lean
 from fc_runtime.outcome import Result
+from fc_runtime.service.api.routes import path_not_supported, refusal, request_id
 from fc_runtime.service.background import Background
 from fc_runtime.service.deployer import Deployer
 from fc_runtime.service.deployment import Deployment
@@ -29,6 +33,7 @@ from fc_runtime.service.gateway import paths, replies
 from fc_runtime.service.gateway.asynchronous import Wanted
 from fc_runtime.service.gateway.bodies import Message, Receive, Room, Scope, Send, read
 from fc_runtime.service.gateway.express import Express
+from fc_runtime.service.gateway.http_triggers import NO_ROUTE
 from fc_runtime.service.gateway.invoke import Begin, Invoke, Watcher
 from fc_runtime.service.gateway.presence import Presence
 from fc_runtime.service.instances import Instances
@@ -124,7 +129,9 @@ class App:
         )
         if self._around is None:  # which wants to see every request
             self.express = Express(self._invoke, self.deployer, self.lean, self.presence)
-        self._routed = Starlette(routes=list(self._routes(self)))
+        self._routed = Starlette(
+            routes=list(self._routes(self)), exception_handlers={HTTPException: _nowhere}
+        )
         self._rest = self._api if self._before is None else self._before(self)(self._api)
         self._answer = self._request if self._around is None else self._around(self._request)
         if self.background is not None:
@@ -211,8 +218,8 @@ class App:
             digest = await asyncio.to_thread(lambda: hashlib.sha256(body).hexdigest())
             pending.finish(digest)
         except ApiError as error:
-            request_id = self._invoke.new_request_id() if self._invoke is not None else ""
-            await replies.send_error(send, error, request_id)
+            known = self._invoke.new_request_id() if self._invoke is not None else ""
+            await replies.send_error(send, error, known)
             return None
         told = False
 
@@ -241,6 +248,16 @@ class App:
             await self.deployer.settle()
         except Exception:  # noqa: BLE001 (in the background: nobody else would hear of it)
             _log.exception("deployments.not_settled")
+
+
+async def _nowhere(request: Request, error: Exception) -> Response:
+    """What no route has, or not with that verb: as below the API's own paths; but for domains."""
+    if not isinstance(error, HTTPException):
+        raise error
+    scope = request.scope
+    if scope.get(NO_ROUTE):
+        return PlainTextResponse(error.detail, error.status_code, error.headers)
+    return refusal(path_not_supported(scope, error.headers or {}), request_id(scope))
 
 
 def build(settings: Settings, account: Holder, runtime: AsyncRuntime, **options: Any) -> App:

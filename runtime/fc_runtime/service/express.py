@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from fc_runtime.service.gateway.express import Asked, Express, Headers, Passage, asked_by
 from fc_runtime.service.gateway.invoke import BEGUN, Begun
-from fc_runtime.service.guarded import GuardedProtocol, Limits
+from fc_runtime.service.guarded import CHUNKED, GuardedProtocol, Limits
 
 ENDING: Final = b"/invocations"
 JOINED_BYTES: Final = 64 * 1024  # up to here a copy is cheaper than a second system call
@@ -51,6 +51,7 @@ class ExpressProtocol(GuardedProtocol):
         super().__init__(*args, **keywords)
         self._held: list[bytes] | None = None  # the body so far, of a request that is held back
         self._hosts = 0
+        self._is_coded = False  # by more than chunks
         self._piece: bytes | None = None  # what is being parsed, if a request begins with it
         self._last: Head | None = None
 
@@ -107,10 +108,12 @@ class ExpressProtocol(GuardedProtocol):
         self._in_head = True
         self._in_body = False
         self._head_bytes = 0
+        self._begun += 1
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
         self._hosts = 0
+        self._is_coded = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """As below, in one step."""
@@ -120,6 +123,8 @@ class ExpressProtocol(GuardedProtocol):
                 self._hosts += 1
             elif name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
+            elif name == b"transfer-encoding" and value.lower() != CHUNKED:
+                self._is_coded = True
             self.headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
@@ -129,9 +134,9 @@ class ExpressProtocol(GuardedProtocol):
         if (
             (ENDING in self.url)
             and (cycle is None or cycle.response_complete)
-            and len(self.headers) <= self.limits.headers
             and self._hosts <= 1
             and not (self._refused or self.expect_100_continue or self.flow.write_paused)
+            and not (self._is_coded or self.has_large_head())
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
             and getattr(self.application, "express", None) is not None

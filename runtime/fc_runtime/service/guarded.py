@@ -5,14 +5,18 @@ uvicorn's own protocol waits for a request's head for ever, and keeps as much of
 is what is bounded, for each connection, on top of it:
 
     connections          `Limits.connections`, fewer with few descriptors; one more gets 503 at once
-    head                 `Limits.head_bytes` in pieces, `Limits.headers` lines: 431
-    between two pieces   `Limits.head_bytes` of chunk extensions and trailers: closed
+    head                 `Limits.head_bytes`, `Limits.headers` lines: 431
+    between two pieces   `Limits.head_bytes` of chunk extensions and trailers: 431
     requests at once     `Limits.pipelined` that wait for the one before them: closed
     more than one Host   400
+    another coding       of a body than chunked, which nobody here would undo: 501
     time for a head      `Limits.head_s` from connecting, or from its first byte: 408
     silence in a body    `Limits.idle_s` without a byte that we were willing to read: closed
     silence of a reader  `Limits.idle_s` in which none of a reply was taken: closed
     all replies unread   `Limits.unsent_bytes`: whoever has taken none for longest is closed
+
+What is refused here never gets to the application, but is answered as the API's other errors are
+(spec 5.D), also what is no HTTP at all.
 
 The times are looked at once a second for all connections (`GuardedProtocol.check`), so that a
 request costs no timer. What a request may hold beyond its head is the gateway's business.
@@ -25,23 +29,31 @@ Nobody here changes to another protocol, so a request that offers it is served a
 parsed once more, without the offer.
 """
 
+import json
 import resource
 import sys
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from fc_runtime.service.errors import ApiError, invalid, not_implemented
 
 DESCRIPTORS: Final = 65_536
-_CLOSE: Final = b"content-length: 0\r\nconnection: close\r\n\r\n"
-BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n" + _CLOSE
-BAD: Final = b"HTTP/1.1 400 Bad Request\r\n" + _CLOSE
-TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + _CLOSE
-TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\n" + _CLOSE
+BUSY: Final = ApiError(
+    503, "ServiceUnavailable", "too many connections: close some", {"Retry-After": "1"}
+)
+NO_HTTP: Final = invalid("the request is not HTTP/1.1 as RFC 9112 has it")
+TWO_HOSTS: Final = invalid("more than one Host header")
+TOO_SLOW: Final = ApiError(408, "RequestTimeout", "the head of the request took too long")
+CODED: Final = not_implemented("Transfer-Encoding: chunked, and no other; send the body as it is")
+CHUNKED: Final = b"chunked"
 OFFERS: Final = (b"upgrade", b"http2-settings")  # headers of another protocol
 
 
@@ -65,7 +77,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*args, **keywords)
         self._refused = False
         self._in_head = False
-        self._head_bytes = 0  # of a head, or of what is no body, that took more than one piece
+        self._head_bytes = 0  # of a head that goes on, or of what is no body, in several pieces
+        self._begun = 0  # requests, in this piece
         self._in_body = False
         self._had_body = False  # in this piece
         self._is_offered = False  # another protocol, by the head that has just ended
@@ -81,23 +94,28 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        if self._in_head or self._in_body:  # and this is not the piece that it began in
+        begins = not (self._in_head or self._in_body)
+        if not begins:
             self._head_bytes += len(data)
         if not self._in_head:
             self._since = monotonic()
         self._had_body = False
+        self._begun = 0
         self._data = data
         super().data_received(data)
         self._data = b""
+        if begins and self._in_head and self._begun == 1:  # all of the piece is of this head
+            self._head_bytes = len(data)
         if self._in_body and self._had_body:
             self._head_bytes = 0
         elif (self._in_head or self._in_body) and self._head_bytes > self.limits.head_bytes:
-            self._refuse(TOO_LARGE)
+            self._refuse(self._too_large())
 
     def on_message_begin(self) -> None:
         self._in_head = True
         self._in_body = False
         self._head_bytes = 0
+        self._begun += 1
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -128,17 +146,45 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self.offers_another_protocol():
             return
+        is_large = self.has_large_head()
         self._in_head = False
         self._in_body = True
         self._head_bytes = 0
         if self._refused:
             return
-        if len(self.headers) > self.limits.headers or len(self.pipeline) >= self.limits.pipelined:
-            self._refuse(TOO_LARGE)
-        elif sum(name == b"host" for name, _ in self.headers) > 1:
-            self._refuse(BAD)  # a proxy may have gone by the other (RFC 9112, 3.2)
+        hosts, is_coded = 0, False
+        for name, value in self.headers:
+            if name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding" and value.lower() != CHUNKED:
+                is_coded = True
+        if is_large or len(self.pipeline) >= self.limits.pipelined:
+            self._refuse(self._too_large())
+        elif hosts > 1:
+            self._refuse(TWO_HOSTS)  # a proxy may have gone by the other (RFC 9112, 3.2)
+        elif is_coded:
+            self._refuse(CODED)
         else:
             super().on_headers_complete()
+
+    def has_large_head(self) -> bool:
+        """At the end of a head. Its bytes are counted only if it came in more than it may have."""
+        headers, most = self.headers, self.limits.head_bytes
+        if len(headers) > self.limits.headers:
+            return True
+        if self._head_bytes + len(self._data) <= most:
+            return False
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers) > most
+
+    def _too_large(self) -> ApiError:
+        most = f"{self.limits.head_bytes} bytes in {self.limits.headers} headers"
+        return ApiError(
+            431, "RequestHeaderFieldsTooLarge", f"the head of a request: at most {most}"
+        )
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (it says less than `NO_HTTP`)
+        """uvicorn's, for what is no HTTP."""
+        self._refuse(NO_HTTP)
 
     def on_body(self, body: bytes) -> None:
         self._had_body = True
@@ -182,15 +228,40 @@ class GuardedProtocol(HttpToolsProtocol):
     def give_up(self) -> None:
         self.transport.abort()
 
-    def _refuse(self, answer: bytes) -> None:
+    def _refuse(self, error: ApiError) -> None:
         """Answered if no reply is under way; else, with pipelining, the connection just ends."""
         self._refused = True
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(answer)
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.transport.write(_on_the_wire(error))
         else:
-            self.cycle.disconnected = True  # nothing can be written from now on
-            self.cycle.message_event.set()
+            if self._can_answer_for(cycle):
+                self.transport.write(_on_the_wire(error))
+            cycle.disconnected = True  # nothing can be written from now on
+            cycle.message_event.set()
         self.transport.close()
+
+    def _can_answer_for(self, cycle: RequestResponseCycle) -> bool:
+        """Is it of the request whose body is being read, and has nothing been said to it yet?"""
+        is_its_own = self._in_body and getattr(cycle, "scope", None) is self.scope
+        return is_its_own and not self.pipeline and not cycle.response_started
+
+
+def _on_the_wire(error: ApiError) -> bytes:
+    """A whole reply, with an id of its own: no request has been made of it yet."""
+    request_id = str(uuid.uuid4())
+    body = json.dumps(error.body(request_id)).encode()
+    headers = {
+        "content-type": "application/json",
+        "x-fc-request-id": request_id,
+        "x-fc-error-type": "FCCommonError",
+        **error.headers,
+        "content-length": str(len(body)),
+        "connection": "close",
+    }
+    lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}"]
+    lines += [f"{name.lower()}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def _without_offer(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:

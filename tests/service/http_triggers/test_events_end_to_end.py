@@ -185,9 +185,24 @@ def test_hosts(service: HttpService, handlers: Path) -> None:
     assert "/app/b" == custom.json()["rawPath"]
     assert "shop" == custom.json()["requestContext"]["domainPrefix"]
     assert "shop.example" == custom.json()["requestContext"]["domainName"]
-    assert 404 == nowhere.status_code
+    assert (404, "Not Found") == (nowhere.status_code, nowhere.text)
     assert (404, "TriggerNotFound") == (unknown.status_code, unknown.json()["Code"])
     assert 200 == service.get(f"{service.base}/healthz").status_code
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:9000", "daemon.example"])
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [("GET", "/"), ("PUT", "/2099-01-01/functions"), ("POST", "/healthz"), ("GET", "/_fc/nothing")],
+)
+def test_what_is_nobodys(service: HttpService, host: str, verb: str, path: str) -> None:
+    """Neither a trigger's nor the API's: refused as what is below the API's own paths."""
+    reply = service.client.request(verb, f"{service.base}{path}", headers={"Host": host})
+    told = reply.json()
+
+    assert (400, "PathNotSupported") == (reply.status_code, told["ErrorCode"])
+    assert f"'{verb}' against '{path}' is not supported" == told["ErrorMessage"]
+    assert told["RequestId"] == reply.headers["x-fc-request-id"]
 
 
 @pytest.mark.parametrize("name", ["app.localhost", "app.shop.localhost", "http-app.localhost"])

@@ -95,6 +95,31 @@ def test_zip_that_reaches_out_of_its_folder_is_refused(
     assert [] == list((tmp_path / "packages").iterdir())
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a" * 300], f"File name too long: '{'a' * 300}'"),
+        (["a", "a/b"], "File exists: 'a'"),
+    ],
+    ids=["long", "clash"],
+)
+def test_names_that_no_folder_takes_are_told_as_the_zip_has_them(
+    account: Account, tmp_path: Path, names: list[str], told: str
+) -> None:
+    """400 with the name, and without the folder of the daemon in which it was to be."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in names:
+            archive.writestr(name, "")
+
+    with pytest.raises(ApiError) as caught:
+        create(account, {"zipFile": base64.b64encode(packed.getvalue()).decode()})
+
+    assert (400, "InvalidArgument") == (caught.value.status, caught.value.code)
+    assert f"code.zipFile: cannot be unpacked: {told}" == caught.value.message
+    assert [] == list((tmp_path / "packages").iterdir())
+
+
 def test_checksum_that_was_told_has_to_be_right(account: Account) -> None:
     """``code.checksum`` is the CRC-64 of the zip (spec 7.C)."""
     right = create(account, {"zipFile": base64_zip()}).document["code"]["checksum"]

@@ -1,6 +1,7 @@
 """Clients that mean harm, or have gone: each connection has bounds, and the others are served."""
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from fc_runtime.service.errors import ApiError
 from fc_runtime.service.guarded import Limits
 from fc_runtime.service.listening import listen
 from fc_runtime.service.server import Server
@@ -91,6 +93,22 @@ def ask(sock: socket.socket) -> bytes:
     return told
 
 
+def refusal_in(told: bytes) -> tuple[int, str]:
+    """Status and code of an answer that is all there, and as the API's errors are (spec 5.D)."""
+    head, _, body = told.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    error = json.loads(body)
+    shown = ApiError(int(status.split()[1]), error["ErrorCode"], error["ErrorMessage"])
+    assert shown.body(headers["x-fc-request-id"]) == error
+    assert ("application/json", str(len(body))) == (
+        headers["content-type"],
+        headers["content-length"],
+    )
+    assert ("FCCommonError", "close") == (headers["x-fc-error-type"], headers["connection"])
+    return shown.status, shown.code
+
+
 def is_served(port: int) -> bool:
     return httpx.get(f"http://127.0.0.1:{port}/", timeout=LONG_S).status_code == 200
 
@@ -117,7 +135,7 @@ def test_slow_heads(port: int, connect: Connect) -> None:
             ended = True
 
     assert ended
-    assert rest_of(silent).startswith(b"HTTP/1.1 408 ")
+    assert (408, "RequestTimeout") == refusal_in(rest_of(silent))
     assert is_served(port)
 
 
@@ -152,6 +170,86 @@ def test_large_heads(port: int, connect: Connect, head: bytes) -> None:
 
     assert told == b"" or told.startswith(b"HTTP/1.1 431 ")
     assert is_served(port)
+
+
+@pytest.mark.parametrize(
+    ("head", "refused"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: a\r\nX-A: %b\r\n\r\n", "a header"),
+        (b"POST /%b HTTP/1.1\r\nHost: a\r\n\r\n", "the path"),
+        (b"POST /f/invocations HTTP/1.1\r\nX-A: %b\r\nHost: a\r\n\r\n", "of an invocation"),
+    ],
+)
+def test_a_large_head_in_one_piece(connect: Connect, head: bytes, refused: str) -> None:
+    """The bound is the same however a head comes; one a little below it is served."""
+    small, large = connect(), connect()
+    small.sendall(head % (b"a" * (LIMITS.head_bytes - 200)))
+    large.sendall(head % (b"a" * LIMITS.head_bytes))
+
+    assert small.recv(4096).startswith(b"HTTP/1.1 200 "), refused
+    assert (431, "RequestHeaderFieldsTooLarge") == refusal_in(rest_of(large)), refused
+
+
+def test_a_head_that_begins_large(connect: Connect) -> None:
+    """What came in its first piece counts while the rest is not there yet."""
+    sock = connect()
+    sock.sendall(b"GET / HTTP/1.1\r\nX-A: " + b"a" * LIMITS.head_bytes)
+
+    assert (431, "RequestHeaderFieldsTooLarge") == refusal_in(rest_of(sock))
+
+
+def test_a_small_head_before_a_large_body(connect: Connect) -> None:
+    """The bytes of a body in the same piece are not the head's; nor are those of requests before."""
+    sock = connect()
+    request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n" + b"x" * 20_000
+    sock.sendall(request + request + b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+
+    assert 3 == rest_of(sock).count(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET / HTTP/9\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /f/invocations HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    ],
+    ids=["tls", "version", "length", "chunk", "chunk of an invocation", "hosts"],
+)
+def test_what_is_no_http(port: int, connect: Connect, request_: bytes) -> None:
+    """400, in JSON as all errors are, whatever the parser found."""
+    sock = connect()
+    sock.sendall(request_)
+
+    assert (400, "InvalidArgument") == refusal_in(rest_of(sock))
+    assert is_served(port)
+
+
+def test_no_reply_for_another_request(connect: Connect) -> None:
+    """What is wrong with a request is not told as the reply to the one before it."""
+    sock = connect()
+    sock.sendall(
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"
+    )
+
+    assert rest_of(sock) == b""
+
+
+@pytest.mark.parametrize("path", [b"/", b"/f/invocations"])
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"GZip,Chunked"])
+def test_other_codings(connect: Connect, path: bytes, coding: bytes) -> None:
+    """Nobody here would undo them, and a function could not know: 501, and the connection ends."""
+    coded, chunked = connect(), connect()
+    request = b"POST %b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: %b\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+    coded.sendall(request % (path, coding))
+    chunked.sendall(request % (path, b"Chunked"))
+
+    assert (501, "NotImplemented") == refusal_in(rest_of(coded))
+    assert chunked.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
 def test_thirty_headers(port: int) -> None:
@@ -215,6 +313,6 @@ def test_too_many_connections(port: int, connect: Connect) -> None:
     refused = rest_of(connect())
     held[0].close()
 
-    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert (503, "ServiceUnavailable") == refusal_in(refused)
     assert ask(held[1]).startswith(b"HTTP/1.1 200 ")
     assert is_served(port)

@@ -37,7 +37,7 @@ FC2 = """
             asyncConfiguration:
               maxAsyncRetryAttempts: 1
               statefulInvocation: true
-              destination: {onSuccess: "acs:fc:local:1:x"}
+              destination: {onSuccess: "acs:fc:local:1:functions/x"}
           triggers: [{name: web, type: http, config: {authType: anonymous, methods: [GET, POST]}}]
           customDomains: [{domainName: auto, protocol: HTTP, routeConfigs: [{path: "/*"}]}]
 """
@@ -157,7 +157,7 @@ def test_fc2(project: Path) -> None:
     assert {
         "maxAsyncRetryAttempts": 1,
         "asyncTask": True,
-        "destinationConfig": {"onSuccess": {"destination": "acs:fc:local:1:x"}},
+        "destinationConfig": {"onSuccess": {"destination": "acs:fc:local:1:functions/x"}},
     } == config.document
     assert domain.name == "hi.demo.localhost"
     route = {"path": "/*", "serviceName": "demo", "functionName": "hi"}

@@ -226,6 +226,10 @@ def test_signed_line_to_paste(home: Path, project: Make) -> None:
         (["--host", "0.0.0.0"], "it needs keys: set FC_RUNTIME_ACCESS_KEYS"),
         (["--access-keys", "nowhere"], "--access-keys nowhere"),
         (["--role-credentials", "nowhere"], "--role-credentials nowhere: "),
+        (["--account-id", "abc"], "--account-id 'abc': digits, such as 123456789012"),
+        (["--account-id", "\uff11\uff12"], "--account-id"),
+        (["--region", "a b"], "--region 'a b': letters, digits and -, such as cn-hangzhou"),
+        (["--custom-runtime", "--code", ".", "--region", "a:b"], "--region 'a:b': letters"),
     ],
 )
 def test_bad_usage(home: Path, arguments: list[str], told: str) -> None:

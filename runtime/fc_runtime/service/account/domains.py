@@ -179,6 +179,10 @@ class Domains(Ledger):
                 return Routed(route.service, route.function, route.qualifier, path)
         return None
 
+    def is_domain(self, host: str) -> bool:
+        """Is it one, whatever its routes are? From memory, as `route`."""
+        return _folded(_without_port(host)) in self._of_all_domains()
+
     def _of_all_domains(self) -> Mapping[str, tuple[_Route, ...]]:
         """The first route that fits is the one, of each domain."""
         revision = self.revision

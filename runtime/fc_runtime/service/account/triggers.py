@@ -93,7 +93,7 @@ class Triggers(Ledger):
         kept: dict[str, Any] = {
             "triggerType": kind,
             "triggerId": str(uuid.uuid4()),
-            "triggerConfig": _checked(kind, given.mapping_or_json(document, "triggerConfig")),
+            "triggerConfig": checked_config(kind, given.mapping_or_json(document, "triggerConfig")),
         }
         kept |= {field: document.get(field) or "" for field in _TEXTS}
         scope = function_scope(service, function)
@@ -134,7 +134,7 @@ class Triggers(Ledger):
             kept = dict(before.document)
             if document.get("triggerConfig") is not None:
                 config = given.mapping_or_json(document, "triggerConfig")
-                kept["triggerConfig"] = _checked(kept["triggerType"], config)
+                kept["triggerConfig"] = checked_config(kept["triggerType"], config)
             for field in (*_TEXTS, "qualifier"):
                 if document.get(field) is not None:
                     kept[field] = document[field]
@@ -237,7 +237,8 @@ def _check_alone(others: list[Entry], kept: Mapping[str, Any]) -> None:
             )
 
 
-def _checked(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+def checked_config(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of it. Raises ApiError 400, whose message begins with the key."""
     if kind == "http":
         return _checked_http(config)
     if kind == "timer":

@@ -5,7 +5,8 @@ Every reply has a ``X-Fc-Request-Id``; every refusal is JSON (spec 5.D).
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
@@ -24,6 +25,7 @@ from fc_runtime.service.errors import ApiError, invalid
 
 REQUEST_ID: Final = "fc.request_id"  # in the scope: whoever sees a request first puts one there
 DRAINED: Final = 512 * 1024 * 1024  # bytes of a body too large that are still read, to be heard
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _log = structlog.get_logger(__name__)
 
 
@@ -70,13 +72,16 @@ def refusal(error: ApiError, for_request: str) -> Response:
     return JSONResponse(error.body(for_request), error.status, headers)
 
 
+def path_not_supported(scope: Scope, headers: Mapping[str, str] = _NOTHING) -> ApiError:
+    message = f"'{scope['method']}' against '{scope['path']}' is not supported"
+    return ApiError(400, "PathNotSupported", message, headers)
+
+
 class _Unsupported:
     """An app, not a function: those are given GET alone."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        message = f"'{scope['method']}' against '{scope['path']}' is not supported"
-        error = ApiError(400, "PathNotSupported", message)
-        await refusal(error, request_id(scope))(scope, receive, send)
+        await refusal(path_not_supported(scope), request_id(scope))(scope, receive, send)
 
 
 def _route(account: Account, prefix: str, operation: Operation) -> Route:

@@ -37,6 +37,7 @@ PROXY: Final = "/2016-08-15/proxy/"
 LOCAL: Final = "/_fc/http/"
 LOCAL_DOMAIN: Final = ".localhost"
 LATEST: Final = "LATEST"
+NO_ROUTE: Final = "fc.no_route"  # in the scope: of a domain that has no route for the path
 
 
 class Holder(Protocol):
@@ -49,6 +50,7 @@ class Holder(Protocol):
     def functions(self) -> list[Entry]: ...
     def get_domain(self, name: str) -> Entry: ...
     def route(self, host: str, path: str, method: str | None = None) -> Routed | None: ...
+    def is_domain(self, host: str) -> bool: ...
     def triggers(self, service: str, function: str) -> list[Entry]: ...
     def targets(
         self, service: str, function: str, qualifier: str | None
@@ -166,6 +168,7 @@ class Triggers:
         found = ask() if known else await asyncio.to_thread(ask)
         self._domains_read = revision
         if found is None:
+            scope[NO_ROUTE] = self._account.is_domain(host)
             return None
         trigger = await self._for_version(found.service, found.function, found.qualifier)
         domain = await self._domain(host)

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from fc_runtime.service.manifest import triggers
 from fc_runtime.service.manifest.fc3 import lifecycle
 from fc_runtime.service.manifest.model import (
     DomainPlan,
@@ -64,14 +65,17 @@ def _function(service_name: str, section: Section, props: Section, plans: Plans)
 
 def _trigger(section: Section, service_name: str, function_name: str, plans: Plans) -> None:
     name = section.name("name", "the trigger")
-    kind = section.required("type", "http, timer, oss, …")
-    config = section.section("config", "what the trigger's type wants")
+    kind = triggers.type_of(section, "type", plans)
+    config = section.section("config", "what the trigger's type wants") or section.inner(
+        "config", {}
+    )
+    triggers.check(config, kind, plans)
     role = section.get("role")
     document = {
         **section.rest(),
         "triggerName": name,
         "triggerType": kind,
-        "triggerConfig": {} if config is None else config.plain(),
+        "triggerConfig": config.plain(),
     }
     if isinstance(role, str):
         document["invocationRole"] = role

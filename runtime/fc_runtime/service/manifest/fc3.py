@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+from fc_runtime.service.manifest import triggers
 from fc_runtime.service.manifest.model import DomainPlan, FunctionPlan, TriggerPlan
 from fc_runtime.service.manifest.plans import AUTO, Plans
 from fc_runtime.service.manifest.sections import Section
@@ -66,7 +67,7 @@ def lifecycle(hooks: Section, plans: Plans) -> dict[str, Any]:
 
 def trigger(section: Section, function_name: str, plans: Plans) -> None:
     name = section.name("triggerName", "the trigger")
-    kind = section.required("triggerType", "http, timer, oss, …")
+    kind = triggers.type_of(section, "triggerType", plans)
     config = section.get("triggerConfig")
     if isinstance(config, str):
         try:
@@ -75,6 +76,7 @@ def trigger(section: Section, function_name: str, plans: Plans) -> None:
             section.fail("triggerConfig", f"no JSON: {error}")
     if config is not None and not isinstance(config, dict):
         section.fail("triggerConfig", f"{config!r}: a mapping")
+    triggers.check(section.inner("triggerConfig", config or {}), kind, plans)
     document = {
         **section.rest(),
         "triggerName": name,

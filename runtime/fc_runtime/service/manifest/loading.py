@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fc_runtime.service.manifest import fc2, fc3
+from fc_runtime.service.manifest.keys import PROPS, RESOURCE
 from fc_runtime.service.manifest.model import Manifest, ManifestError
 from fc_runtime.service.manifest.plans import Plans
 from fc_runtime.service.manifest.reading import Key, Source
@@ -71,7 +72,8 @@ def _resource(source: Source, path: tuple[Key, ...], resolver: Resolver, plans: 
     component = resource.get("component")
     if not isinstance(component, str):
         raise source.error((*path, "component"), "missing: which component, such as fc3")
-    known = _COMPONENTS.get(component.rsplit("/", 1)[-1].split("@")[0])
+    kind = component.rsplit("/", 1)[-1].split("@")[0]
+    known = _COMPONENTS.get(kind)
     if known is None:
         plans.warnings.append(
             f"{source.file}:{source.line(path)}: {name} is left out: component {component} is "
@@ -82,7 +84,10 @@ def _resource(source: Source, path: tuple[Key, ...], resolver: Resolver, plans: 
     props = _extended(source, path, resource, own)
     this = {**resource, "name": name, "props": props}
     resolved = finished(resolver.resolve(props, (*path, "props"), this))
-    known(Section(source, (*path, "props"), resolved), plans)
+    plans.doubt(Section(source, path, resource), RESOURCE)
+    section = Section(source, (*path, "props"), resolved)
+    plans.doubt(section, PROPS[kind])
+    known(section, plans)
 
 
 def _extended(

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from fc_runtime import code_package
+from fc_runtime.service.destinations import destination
+from fc_runtime.service.manifest.keys import Place
 from fc_runtime.service.manifest.model import (
     ConfigPlan,
     DomainPlan,
@@ -21,6 +23,10 @@ AUTO: Final = "auto"
 LATEST: Final = "LATEST"
 _HANDLER: Final = "module.function, such as index.handler"
 _RUNTIME: Final = "a runtime, such as python3.10"
+_POLICIES: Final = (
+    *("scheduledActions", "targetTrackingPolicies"),
+    *("horizontalScalingPolicies", "scheduledPolicies"),
+)
 _ASYNC_NAMES: Final = {"statefulInvocation": "asyncTask", "destination": "destinationConfig"}
 
 
@@ -49,6 +55,14 @@ class Plans:
             tuple(self._domains.values()),
             tuple(self.warnings),
         )
+
+    def warn(self, section: Section, key: str, told: str) -> None:
+        """A line for people; what is told of is served all the same."""
+        self.warnings.append(f"{section.where(key)}: {told}")
+
+    def doubt(self, section: Section, place: Place) -> None:
+        """Warn of each key in it that is none: a typo, or another tool's."""
+        self.warnings.extend(section.unknown(place))
 
     # -- what both components say in the same words ------------------------------------------------
 
@@ -187,17 +201,41 @@ class Plans:
     def add_config(self, kind: str, service: str, function: str, section: Section) -> None:
         qualifier = section.text("qualifier", "a version or an alias") or LATEST
         document = {_ASYNC_NAMES.get(key, key): value for key, value in section.rest().items()}
+        for key in _POLICIES:
+            if document.get(key):
+                self.warn(section, key, f"{key} are stored only: the target is kept at all times")
         destinations = document.get("destinationConfig")
         if kind == "async" and isinstance(destinations, Mapping):
             document["destinationConfig"] = {
                 key: {"destination": value} if isinstance(value, str) else value
                 for key, value in destinations.items()
             }
+            self._tell_the_cloud(section, document["destinationConfig"])
         self._configs.append(ConfigPlan(kind, service, function, qualifier, document))
+
+    def _tell_the_cloud(self, section: Section, destinations: Mapping[str, Any]) -> None:
+        for event in ("onSuccess", "onFailure"):
+            told = destinations.get(event)
+            to = told.get("destination") if isinstance(told, Mapping) else None
+            if isinstance(to, str) and to and destination(to) is None:
+                of = "destination" if section.get("destination") else "destinationConfig"
+                self.warn(
+                    section.inner(of, {}),
+                    event,
+                    f"{event}: {to} is stored only: nothing of the cloud is told from here",
+                )
 
     def add_domain(self, plan: DomainPlan, section: Section) -> None:
         if plan.name in self._domains:
             section.fail("domainName", f"{plan.name} is here for the second time")
+        if "HTTPS" in str(plan.document.get("protocol")):
+            self.warn(section, "protocol", f"{plan.name} is served over HTTP only")
+        if any(route.get("rewriteConfig") for route in plan.document["routeConfig"]["routes"]):
+            self.warn(
+                section,
+                "routeConfig" if section.get("routeConfig") else "routeConfigs",
+                f"{plan.name}: rewriteConfig is stored only: functions see the path as it was sent",
+            )
         self._domains[plan.name] = plan
 
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Never
 
-from fc_runtime.service.manifest.reading import Key, Source
+from fc_runtime.service.manifest.keys import Place, unknown
+from fc_runtime.service.manifest.reading import Key, Source, spoken
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _VARIABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -75,6 +76,16 @@ class Section:
         if not isinstance(value, dict):
             self.fail(key, f"{value!r}: {mend}")
         return Section(self._source, (*self._path, key), value)
+
+    def inner(self, key: str, value: Mapping[str, Any]) -> "Section":
+        """*value*, which is what *key* comes to: the text of a mapping is one, too."""
+        self._read.add(key)
+        return Section(self._source, (*self._path, key), value)
+
+    def unknown(self, place: Place) -> Iterator[str]:
+        """Each key that *place* does not have, with its own place in the file."""
+        for path, told in unknown(self._path, self._value, place):
+            yield f"{self._source.file}:{self._source.line(path)}: {spoken(path)}: {told}"
 
     def sections(self, key: str) -> Iterator["Section"]:
         """Of a list of mappings, each."""
