@@ -17,6 +17,7 @@ from support.stage import Gate, until
 
 SERVICE = ROOT / "runtime/fc_runtime/service"
 SAYING = {"debug", "info", "warning", "error", "exception"}
+OF_THE_CLI = [ROOT / f"runtime/fc_runtime/cli/{name}.py" for name in ("serving", "announcing")]
 CUSTOM = SERVICE / "custom"  # a program of its own, with a document of its own
 
 
@@ -52,7 +53,7 @@ def test_every_event_is_named() -> None:
     """What the daemon's own code may say to the log is in the table, and nothing else is."""
     said = {
         event
-        for path in [*SERVICE.rglob("*.py"), ROOT / "runtime/fc_runtime/cli/serving.py"]
+        for path in [*SERVICE.rglob("*.py"), *OF_THE_CLI]
         if not path.is_relative_to(CUSTOM)
         for event in events_of(path)
     }
