@@ -106,7 +106,9 @@ def test_an_instance_that_dies_idle_is_replaced_in_the_background(
     assert str(first["pid"]) != result.text
 
 
-def test_a_crash_loop_backs_off(runtime: Runtime, handlers: Path, births: Path) -> None:
+def test_a_crash_loop_backs_off(
+    runtime: Runtime, handlers: Path, births: Path, log: Recorder
+) -> None:
     """
     An instance that comes up and dies, again and again, is started at growing intervals: each
     pause between two starts is longer than the one before.
@@ -118,10 +120,9 @@ def test_a_crash_loop_backs_off(runtime: Runtime, handlers: Path, births: Path) 
         environment={"BIRTHS": str(births), "AT_IMPORT": "die_later 0.02"},
     )
     seen: list[float] = []
-    recorder = runtime._core.supervisor.log
     for count in range(1, 5):
-        recorder.wait_for("instance.exited", count=count)
-        seen.append(recorder.of("instance.exited")[-1]["at"])
+        log.wait_for("instance.exited", count=count)
+        seen.append(log.of("instance.exited")[-1]["at"])
     pauses = [after - before for before, after in itertools.pairwise(seen)]
 
     assert pauses[0] < pauses[1] < pauses[2]

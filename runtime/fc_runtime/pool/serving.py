@@ -211,9 +211,13 @@ class Serving:
         """The caller leaves in the middle: nobody waits for the answer any more."""
         if not self._held:
             return  # it had been given back before
-        supervisor = self._core.supervisor
-        supervisor.soon(partial(supervisor.endings.threads.run, self._end_abandoned))
         self._held = False
+        supervisor = self._core.supervisor
+        try:
+            supervisor.soon(partial(supervisor.endings.threads.run, self._end_abandoned))
+        except RecursionError:
+            self._held = True  # whoever called for this one has a frame more
+            raise
         self.request.pool.counts.invocations += 1
 
     # -- the parts -----------------------------------------------------------------------------

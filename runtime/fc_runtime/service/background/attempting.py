@@ -22,14 +22,6 @@ MOVES: Final = 3  # how often a function may be taken away under a call that has
 PASSING: Final = frozenset({403, 429, 500, 503})
 
 
-class _GoneError(FunctionNotFoundError):
-    """What can never be run any more, by FC's own name for that."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code  # type: ignore[misc]
-
-
 class Attempting:
     """
     What an `Engine` runs.
@@ -72,7 +64,7 @@ class Attempting:
                 continue  # deleted or replaced after it was found: what is there now decides
             self._told(deployment, result, (time.monotonic() - since) * 1000)
             return result
-        raise _GoneError("FunctionNotFound", f"there is no function {attempt.function}")
+        raise _gone("FunctionNotFound", f"there is no function {attempt.function}")
 
     async def _deployment(self, *asked: Any) -> Deployment:
         try:
@@ -80,7 +72,14 @@ class Attempting:
         except ApiError as error:
             if error.status in PASSING:
                 raise
-            raise _GoneError(error.code, error.message) from error
+            raise _gone(error.code, error.message) from error
+
+
+def _gone(code: str, message: str) -> FunctionNotFoundError:
+    """What can never be run any more, by FC's own name for that: it is shown to clients."""
+    error = FunctionNotFoundError(message)
+    error.code = code  # type: ignore[misc]
+    return error
 
 
 def _load_failure(deployment: Deployment, attempt: Attempt) -> Result:

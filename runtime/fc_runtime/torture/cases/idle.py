@@ -25,6 +25,7 @@ CASES: Final = (
         play=and_weigh,
         expect=told("it does not keep them", lambda facts: facts["held_mb"] < 3 * 64),
         needs=frozenset({Power.MEMORY}),
+        harms=True,  # who watches by looking finds it in the next call, if that takes a moment
     ),
     _idle(name="idle-fork", what="starts a child when it is idle", deed="forking"),
 )
