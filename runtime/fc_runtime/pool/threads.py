@@ -119,7 +119,7 @@ class Threads:
             all_ended = not (self._threads or self._work)
             left = list(self._left)
         for thread in left:
-            if thread is not threading.current_thread():
+            if thread.ident != threading.get_ident():
                 thread.join(LEAVES_WITHIN_S)
         return all_ended
 

@@ -63,7 +63,8 @@ class Home:
                 "another folder"
             ) from error
         except OSError as error:
-            raise HomeError(f"--data-dir {folder}: {error.strerror or error}") from error
+            place = "a temporary folder" if folder is None else f"--data-dir {folder}"
+            raise HomeError(f"{place}: {error.strerror or error}") from error
 
     @property
     def database(self) -> Path:
