@@ -139,7 +139,8 @@ def test_memory_is_flat_over_a_thousand(deploy: Deploy) -> None:
 
     assert resident_bytes() - ours < SPARE_BYTES
     assert theirs_after - theirs < SPARE_BYTES
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    # One for looking who else is there is opened by the first call that takes a moment.
+    assert len(os.listdir("/proc/self/fd")) <= descriptors + 1
 
 
 def test_a_fresh_process_for_every_call(deploy: Deploy) -> None:

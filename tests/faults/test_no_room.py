@@ -126,7 +126,7 @@ print(json.dumps(told))
     assert [0, 0] == found["serving"]
     assert "done" == found["again"]
     assert "well" == found["warm again"]
-    assert 0 == found["leaked"]
+    assert found["leaked"] <= 0  # at first one may not have been heard to be forked yet
 
 
 @pytest.mark.parametrize("room", range(1, 13))
