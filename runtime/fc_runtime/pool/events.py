@@ -6,10 +6,10 @@ to `Runtime(log=…)`, as the command line does. No event carries a secret, an e
 handler's output; what a hook writes has no other place to be told, and is.
 """
 
-import sys
-import threading
 from collections.abc import Callable
 from typing import Final, Protocol
+
+from fc_runtime.pool.threads import show_error
 
 
 class Log(Protocol):
@@ -42,12 +42,7 @@ def _tell(say: Callable[..., object], event: str, fields: dict[str, object]) -> 
     try:
         say(event, **fields)
     except Exception:  # noqa: BLE001 (whatever it is, the event is a fact)
-        kind, error, traceback = sys.exc_info()
-        threading.excepthook(
-            threading.ExceptHookArgs(
-                (kind or Exception, error, traceback, threading.current_thread())
-            )
-        )
+        show_error()
 
 
 class Silence:

@@ -198,7 +198,7 @@ def _log_memory() -> int:
     return fd
 
 
-def all_of(pids: list[int], pidfds: list[int]) -> list[int] | None:
+def all_pidfds(pids: list[int], pidfds: list[int]) -> list[int] | None:
     """
     The pidfds of a new process, of which the last ones did not come if the host was out of
     descriptors (`Instance.room` was kept for that). Nothing may run that cannot be ended: they are

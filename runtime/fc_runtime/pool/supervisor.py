@@ -11,7 +11,6 @@ import itertools
 import os
 import select
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -26,8 +25,8 @@ from fc_runtime.errors import InternalError, OverloadedError
 from fc_runtime.pool import exits
 from fc_runtime.pool.endings import GONE_WITHIN_S, Endings
 from fc_runtime.pool.events import Log
-from fc_runtime.pool.instance import Exit, Instance, all_of
-from fc_runtime.pool.threads import Threads, start_thread
+from fc_runtime.pool.instance import Exit, Instance, all_pidfds
+from fc_runtime.pool.threads import Threads, show_error, start_thread
 from fc_runtime.pool.zygote import Zygote
 
 BACKGROUND_THREADS: Final = 4
@@ -179,9 +178,7 @@ class Supervisor:
         try:
             task()
         except Exception:  # noqa: BLE001
-            kind, error, traceback = sys.exc_info()
-            told = threading.ExceptHookArgs((kind or Exception, error, traceback, self._thread))
-            threading.excepthook(told)
+            show_error()
 
     def _sleep_s(self) -> float | None:
         if not self._timers:
@@ -226,7 +223,7 @@ class Supervisor:
             case m.FORKED:
                 instance.make_room()
                 pids = [pid for pid in (message["pid"], message["init"]) if pid]
-                pidfds = all_of(pids, descriptors)
+                pidfds = all_pidfds(pids, descriptors)
                 if pidfds is None:
                     return
                 if len(pids) > 1:

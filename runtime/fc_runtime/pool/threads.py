@@ -9,6 +9,7 @@ A host may have no room for another thread. As long as there is one, it does the
 there is none, work that nobody needs to do is refused; work that has to be done (`later`) waits.
 """
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -29,6 +30,13 @@ def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
     except RuntimeError as error:
         raise OverloadedError(f"cannot start a thread: {error}") from error
     return thread
+
+
+def show_error() -> None:
+    """What is being handled, as of a thread that had died of it; but nothing ends."""
+    kind, error, traceback = sys.exc_info()
+    told = (kind or Exception, error, traceback, threading.current_thread())
+    threading.excepthook(threading.ExceptHookArgs(told))
 
 
 class Threads:

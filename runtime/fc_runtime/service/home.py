@@ -126,7 +126,7 @@ def _temporary(project: str) -> tuple[Path, int, bool]:
         return *left, True
     folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY)).resolve()
     lock = _locked(folder, os.O_CREAT, 0)  # whoever looks whose it is lets go of it at once
-    (folder / "project").write_text(project)
+    (folder / "project").write_bytes(os.fsencode(project))  # a path need not be text
     return folder, lock, False
 
 
@@ -141,7 +141,7 @@ def _left_by(project: str) -> tuple[Path, int] | None:
             lock = _locked(folder)
         except OSError:
             continue  # it is in use, or no daemon's
-        if found is None and _project_of(folder) == project:
+        if found is None and _project_of(folder) == os.fsencode(project):
             found = folder.resolve(), lock
             continue
         with suppress(OSError):
@@ -165,10 +165,10 @@ def _left_over() -> Iterator[Path]:
                 yield folder
 
 
-def _project_of(folder: Path) -> str | None:
+def _project_of(folder: Path) -> bytes | None:
     try:
-        return (folder / "project").read_text()
-    except (OSError, UnicodeDecodeError):
+        return (folder / "project").read_bytes()
+    except OSError:
         return None
 
 
